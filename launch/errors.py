@@ -1,0 +1,15 @@
+"""What the launcher tells a person when it cannot go on."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal to start, said to a person
+    """Carry one clear sentence for the person at the terminal; the command then exits with 1."""
+
+
+class StartFailed(Refusal):
+    """A service did not come up; the sentence ends with the last words of its log."""
+
+
+class PortTaken(Refusal):
+    """Another process listens on an address that this one needs."""
