@@ -1,0 +1,1 @@
+"""Who somebody is: accounts, passwords, sessions and the tokens that speak for them."""
