@@ -19,8 +19,6 @@ COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-has
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-##@ Use
-
 .PHONY: setup
 setup: .venv/.ready ## Install everything into .venv (does nothing when nothing changed)
 
@@ -45,7 +43,7 @@ lint: setup proto-cache ## Check style, types, imports, sizes and the contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/sizes.py $(SOURCES)
 	@$(BIN)/buf lint
 	@$(BIN)/buf breaking --against proto/released.binpb
