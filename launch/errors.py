@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal to start, said to a person
+class Refusal(Exception):
     """Carry one clear sentence for the person at the terminal; the command then exits with 1."""
 
 

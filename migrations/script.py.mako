@@ -1,0 +1,21 @@
+"""${message}."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    op.execute("""
+        -- One or many statements; write \\: where a colon stands before a word.
+    """)
+
+
+def downgrade() -> None:
+    op.execute("""
+    """)
