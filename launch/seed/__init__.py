@@ -1,0 +1,1 @@
+"""Reference data, and a demo world that is the same for the same seed and day."""
