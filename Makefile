@@ -21,6 +21,7 @@ help: ## Show this list
 
 .PHONY: setup
 setup: .venv/.ready ## Install everything into .venv (does nothing when nothing changed)
+	@:
 
 .PHONY: run
 run: setup ## Set up, then start the whole platform on this machine (Ctrl-C stops it)
@@ -31,11 +32,11 @@ migrate: setup ## Bring the database of DATABASE_URL to the newest schema
 	@$(BIN)/carelane migrate
 
 .PHONY: test
-test: setup ## Run every test with reduced counts (TESTS=tests/auth for a part)
+test: setup proto-cache ## Run every test with reduced counts (TESTS=tests/auth for a part)
 	@$(BIN)/pytest -n $(WORKERS) -m "not deep" -q $(TESTS)
 
 .PHONY: test-deep
-test-deep: setup ## Run every test with full counts, the slow ones too
+test-deep: setup proto-cache ## Run every test with full counts, the slow ones too
 	@CARELANE_TEST_COUNTS=deep $(BIN)/pytest -n $(WORKERS) -q $(TESTS)
 
 .PHONY: lint
@@ -44,9 +45,9 @@ lint: setup proto-cache ## Check style, types, imports, sizes and the contract
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python tools/sizes.py $(SOURCES)
+	@$(BIN)/python tools/sizes.py $(SOURCES) tools
 	@$(BIN)/buf lint
-	@$(BIN)/buf breaking --against proto/released.binpb
+	@$(BIN)/buf breaking proto --exclude-imports --against proto/released.binpb
 
 .PHONY: format
 format: setup ## Rewrite the code the way lint wants it
@@ -59,7 +60,7 @@ generate: setup proto-cache ## Write the generated code of clients/ from proto/
 
 .PHONY: release-image
 release-image: setup proto-cache ## At a release only: make the present contract the one that may not break
-	@$(BIN)/buf build --path proto/carelane --output proto/released.binpb
+	@$(BIN)/buf build --path proto/carelane --exclude-source-info --output proto/released.binpb
 	@echo "proto/released.binpb is now the contract of proto/; commit it with the release."
 
 .PHONY: lock

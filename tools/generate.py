@@ -23,11 +23,15 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=CACHE) as fresh,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run([ROOT / ".venv/bin/buf", "generate", "-o", fresh], check=True, cwd=ROOT)
-        made = Path(fresh) / PYTHON
-        drop_stubs_without_module(made)
-        changed = replace(made, ROOT / PYTHON)
+        write(Path(fresh))
+        changed = replace(Path(fresh) / PYTHON, ROOT / PYTHON)
     print(f"{PYTHON}: {changed} files changed." if changed else f"{PYTHON}: up to date.")
+
+
+def write(folder: Path) -> None:
+    """Generate into `folder`, laid out like the repository."""
+    subprocess.run([ROOT / ".venv/bin/buf", "generate", "-o", folder], check=True, cwd=ROOT)
+    drop_stubs_without_module(folder / PYTHON)
 
 
 def drop_stubs_without_module(folder: Path) -> None:
