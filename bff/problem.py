@@ -1,0 +1,167 @@
+"""What a REST client is told when a call fails: one problem document (RFC 9457) for every cause.
+
+    {type, title, status, detail, reason, requestId, fields: [{field, rule}], metadata}
+
+`reason` is a value of carelane.common.v1.ErrorReason without its prefix; `fields` name the request
+as the client wrote it: JSON names, paths such as `rules[3].endTime`, "" for the body itself.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, cast
+
+import grpc
+import orjson
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from starlette.responses import Response
+
+from bff.names import camel
+
+MOST_FIELDS: Final = 50  # a hostile body could have a fault in each of its values
+
+_STATUS: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: 422,
+    grpc.StatusCode.OUT_OF_RANGE: 422,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+_TRANSPORT_REASONS: Final = {
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class Fault(NamedTuple):
+    """A field of the request, by its path in JSON names, and the rule it breaks."""
+
+    field: str
+    rule: str
+
+
+class Invalid(Exception):
+    """JSON that does not fit its field: the faults, by paths below the place that raises."""
+
+    def __init__(self, rule: str = "", faults: Iterable[Fault] = ()) -> None:
+        super().__init__(rule)
+        self.faults = [*faults] or [Fault("", rule)]
+
+    def under(self, name: str) -> list[Fault]:
+        """Answer the faults by paths below the parent, which knows this place as `name`."""
+        return [Fault(_join(name, fault.field), fault.rule) for fault in self.faults]
+
+
+def _join(parent: str, child: str) -> str:
+    return f"{parent}.{child}" if parent and child and child[0] != "[" else parent + child
+
+
+class Problem(Exception):
+    """A failed call as the client will read it."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        *,
+        fields: Iterable[Fault] = (),
+        metadata: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.fields = [*fields]
+        self.metadata = dict(metadata or {})
+        self.retry_after = retry_after
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """Answer the problem document; `fields` and `metadata` only where there are any."""
+        document: dict[str, Any] = {
+            "type": f"urn:carelane:problem:{self.reason}",
+            "title": title(self.status),
+            "status": self.status,
+            "detail": self.detail,
+            "reason": self.reason,
+            "requestId": request_id,
+        }
+        if self.fields:
+            document["fields"] = [fault._asdict() for fault in self.fields[:MOST_FIELDS]]
+        if self.metadata:
+            document["metadata"] = self.metadata
+        return document
+
+    def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Answer the problem as an HTTP response."""
+        response = Response(
+            orjson.dumps(self.document(request_id)),
+            self.status,
+            headers,
+            "application/problem+json",
+        )
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+def title(status: int) -> str:
+    """Answer the name of an HTTP status; 499 is the common one for a client that went away."""
+    return "Client Closed Request" if status == 499 else HTTPStatus(status).phrase
+
+
+def invalid(faults: Iterable[Fault]) -> Problem:
+    """Answer the problem of a request whose fields do not fit."""
+    return Problem(422, "INVALID_FIELD", "The request has invalid fields.", fields=faults)
+
+
+def of_rpc(error: grpc.aio.AioRpcError) -> Problem:
+    """Translate a failed RPC: its code, and the details that the server attached."""
+    status = _STATUS.get(error.code(), 500)
+    problem = Problem(status, _reason(status), error.details() or title(status))
+    _add_details(problem, error)
+    if problem.retry_after is None and status in (429, 503):
+        problem.retry_after = 1
+    return problem
+
+
+def _reason(status: int) -> str:
+    """Answer the reason of a failure that names none, since the transport made it."""
+    if status in _TRANSPORT_REASONS:
+        return _TRANSPORT_REASONS[status]
+    return "INTERNAL" if status >= 500 else title(status).upper().replace(" ", "_")
+
+
+def _add_details(problem: Problem, error: grpc.aio.AioRpcError) -> None:
+    metadata = cast(Iterable[tuple[str, bytes]], error.trailing_metadata() or ())
+    for key, value in metadata:
+        if key == "grpc-status-details-bin":
+            for detail in Status.FromString(value).details:
+                _add_detail(problem, detail)
+
+
+def _add_detail(problem: Problem, detail: Any) -> None:
+    info = error_details_pb2.ErrorInfo()
+    bad = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    if detail.Unpack(info):
+        problem.reason = info.reason
+        problem.metadata = dict(info.metadata)
+    elif detail.Unpack(bad):
+        problem.fields = [Fault(camel(v.field), v.description) for v in bad.field_violations]
+    elif detail.Unpack(retry):
+        problem.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
