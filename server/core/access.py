@@ -1,7 +1,13 @@
 """Who calls, and which RPCs are open to them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
+
+from google.protobuf.descriptor import MethodDescriptor
+
+from carelane.common.v1 import access_pb2
+from server.core.errors import PermissionDenied, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +23,37 @@ class Caller:
 
 
 ANONYMOUS = Caller()
+
+
+class Rule(NamedTuple):
+    """Who may call an RPC: `anyone`, or the signed in whose role is listed (None: all of them)."""
+
+    anyone: bool = False
+    roles: frozenset[str] | None = None
+
+    def check(self, caller: Caller) -> None:
+        """Raise Unauthenticated or PermissionDenied for a caller that the rule does not admit."""
+        if self.anyone:
+            return
+        if caller.user_id is None:
+            raise Unauthenticated
+        if self.roles is not None and caller.role not in self.roles:
+            raise PermissionDenied
+
+
+ANYONE = Rule(anyone=True)
+SIGNED_IN = Rule()
+
+
+def rule_of(method: MethodDescriptor) -> Rule:
+    """Read the `access` option of an RPC; raise LookupError when it says nothing."""
+    options = method.GetOptions()
+    audiences = frozenset(options.Extensions[access_pb2.access].audiences)
+    if not audiences or access_pb2.AUDIENCE_UNSPECIFIED in audiences:
+        raise LookupError(f"{method.full_name} does not say who may call it (option access)")
+    if access_pb2.AUDIENCE_ANYONE in audiences:
+        return ANYONE
+    if access_pb2.AUDIENCE_SIGNED_IN in audiences:
+        return SIGNED_IN
+    names = (access_pb2.Audience.Name(audience) for audience in audiences)
+    return Rule(roles=frozenset(name.removeprefix("AUDIENCE_").lower() for name in names))

@@ -1,16 +1,21 @@
 """The one tree of errors that may leave the server.
 
+    class                   code               reason
     Error
-    ├── InvalidField        INVALID_ARGUMENT   INVALID_FIELD
+    ├── InvalidField(s)     INVALID_ARGUMENT   INVALID_FIELD
     ├── Unauthenticated     UNAUTHENTICATED    UNAUTHENTICATED
     ├── PermissionDenied    PERMISSION_DENIED  PERMISSION_DENIED
     ├── NotFound            NOT_FOUND          NOT_FOUND
     ├── AlreadyExists       ALREADY_EXISTS     ALREADY_EXISTS
-    ├── FailedPrecondition  FAILED_PRECONDITION FAILED_PRECONDITION
+    ├── FailedPrecondition  FAILED_PRECONDITION, both
     ├── Conflict            ABORTED            CONFLICT
     ├── OutOfRange          OUT_OF_RANGE       INVALID_FIELD
     ├── ResourceExhausted   RESOURCE_EXHAUSTED RATE_LIMITED
-    └── Unavailable         UNAVAILABLE        UNAVAILABLE
+    │   └── TooLarge        RESOURCE_EXHAUSTED TOO_LARGE
+    ├── Unavailable         UNAVAILABLE        UNAVAILABLE
+    ├── DeadlineExceeded    DEADLINE_EXCEEDED  DEADLINE_EXCEEDED
+    ├── Unimplemented       UNIMPLEMENTED      UNIMPLEMENTED
+    └── Internal            INTERNAL           INTERNAL
 
 A domain's own error is a subclass with a reason of `carelane.common.v1.ErrorReason`:
 
@@ -150,6 +155,37 @@ class Unavailable(Error):
     code = StatusCode.UNAVAILABLE
     reason = "UNAVAILABLE"
     text = "The service is not available; come back later."
+
+
+class TooLarge(ResourceExhausted):
+    """A message, a list or an answer is larger than allowed."""
+
+    reason = "TOO_LARGE"
+    text = "It is larger than allowed; ask for less at once."
+
+
+class DeadlineExceeded(Error):
+    """The time for the call is over; whether it took effect is not known."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
+    text = "The call took too long; repeat it with the same request_id."
+
+
+class Unimplemented(Error):
+    """There is no such RPC."""
+
+    code = StatusCode.UNIMPLEMENTED
+    reason = "UNIMPLEMENTED"
+    text = "There is no such RPC."
+
+
+class Internal(Error):
+    """A defect of the platform; only the guard raises it, with a reference to the log line."""
+
+    def __init__(self, reference: str) -> None:
+        text = f"Something went wrong on our side; the reference is {reference}."
+        super().__init__(text, metadata={"reference": reference})
 
 
 class Serialization(Exception):

@@ -1,0 +1,120 @@
+"""Turn the bytes of a request into a message that holds to the contract, or refuse them.
+
+Nothing here repeats what the caller sent: a refusal names fields by their proto paths and rules by
+the contract's own words.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+import protovalidate
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from buf.validate import validate_pb2
+from server.core.errors import InvalidField, InvalidFields
+
+MAX_FIELDS = 16
+MAX_RULE = 200
+
+_validator = protovalidate.Validator()
+
+
+def request_reader(message_class: type[Message]) -> Callable[[bytes], Message]:
+    """Answer a function that parses and checks one kind of request.
+
+    What can be known from the descriptor is found out here, once: a message without rules is never
+    handed to the validator, and rules that cannot be compiled fail now, not in a call.
+    """
+    parse = message_class.FromString
+    ruled = _has_rules(cast(Descriptor, message_class.DESCRIPTOR))
+    if ruled:
+        _validator.collect_violations(message_class())
+
+    def read(raw: bytes) -> Message:
+        message = _parsed(parse, raw)
+        if b"\0" in raw:
+            _refuse_nul(message)
+        if ruled and (violations := _validator.collect_violations(message)):
+            raise InvalidFields(fields=_fields(violations))
+        return message
+
+    return read
+
+
+def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+    try:
+        message = parse(raw)
+    except DecodeError:
+        raise InvalidField("", "must be a message of the contract") from None
+    size = message.ByteSize()
+    message.DiscardUnknownFields()
+    if message.ByteSize() != size:
+        raise InvalidField("", "must have only fields that the contract knows")
+    return message
+
+
+def _refuse_nul(message: Message) -> None:
+    for path in _texts_with_nul(message, ""):
+        raise InvalidField(path, "must not contain a NUL character")
+
+
+def _texts_with_nul(message: Message, prefix: str) -> Iterator[str]:
+    for field, value in message.ListFields():
+        for path, item in _items(field, value, prefix + field.name):
+            if isinstance(item, Message):
+                yield from _texts_with_nul(item, path + ".")
+            elif isinstance(item, str) and "\0" in item:
+                yield path
+
+
+def _items(field: FieldDescriptor, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not field.is_repeated:
+        yield path, value
+    elif field.message_type is not None and field.message_type.GetOptions().map_entry:
+        for key, item in value.items():
+            yield path, key
+            yield path, item
+    else:
+        for index, item in enumerate(value):
+            yield f"{path}[{index}]", item
+
+
+def _has_rules(descriptor: Descriptor, seen: set[str] | None = None) -> bool:
+    seen = set() if seen is None else seen
+    if descriptor.full_name in seen:
+        return False
+    seen.add(descriptor.full_name)
+    if descriptor.GetOptions().HasExtension(validate_pb2.message):
+        return True
+    if any(one.GetOptions().HasExtension(validate_pb2.oneof) for one in descriptor.oneofs):
+        return True
+    return any(
+        field.GetOptions().HasExtension(validate_pb2.field)
+        or (field.message_type is not None and _has_rules(field.message_type, seen))
+        for field in descriptor.fields
+    )
+
+
+def _fields(violations: Iterable[protovalidate.Violation]) -> list[tuple[str, str]]:
+    """List path and rule of each violation, in the contract's words."""
+    found = []
+    for violation in list(violations)[:MAX_FIELDS]:
+        what = violation.proto
+        rule = what.message or what.rule_id or "is not valid"
+        found.append((_path(what.field.elements if what.field else ()), rule[:MAX_RULE]))
+    return found
+
+
+def _path(elements: Iterable[Any]) -> str:
+    """Write a field path; the key of a map stands as [], since the caller chose it."""
+    parts = []
+    for element in elements:
+        subscript = element.subscript
+        if subscript is None:
+            parts.append(element.field_name)
+        elif subscript.field == "index":
+            parts.append(f"{element.field_name}[{subscript.value}]")
+        else:
+            parts.append(f"{element.field_name}[]")
+    return ".".join(parts)
