@@ -41,11 +41,19 @@ test-deep: setup proto-cache ## Run every test with full counts, the slow ones t
 
 .PHONY: lint
 lint: setup proto-cache ## Check style, types, imports, sizes and the contract
+	@$(MAKE) -k lint-style lint-types lint-imports lint-sizes lint-contract
+
+.PHONY: lint-style lint-types lint-imports lint-sizes lint-contract
+lint-style:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+lint-types:
 	@$(BIN)/mypy
+lint-imports:
 	@$(BIN)/lint-imports --no-logo
+lint-sizes:
 	@$(BIN)/python tools/sizes.py $(SOURCES) tools
+lint-contract:
 	@$(BIN)/buf lint
 	@$(BIN)/buf breaking proto --exclude-imports --against proto/released.binpb
 
