@@ -86,6 +86,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The visit is not due yet."""
     ERROR_REASON_TOO_LATE: _ErrorReason.ValueType  # 31
     """It is too late for that change."""
+    ERROR_REASON_MALFORMED: _ErrorReason.ValueType  # 32
+    """REST only: the request is not HTTP, UTF-8 or JSON that can be read."""
+    ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 33
+    """REST only: the path exists, with other methods; `Allow` lists them."""
+    ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 34
+    """REST only: a body is sent as `application/json`."""
+    ERROR_REASON_CANCELLED: _ErrorReason.ValueType  # 35
+    """The caller went away before the answer."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -157,4 +165,12 @@ ERROR_REASON_TOO_EARLY: ErrorReason.ValueType  # 30
 """The visit is not due yet."""
 ERROR_REASON_TOO_LATE: ErrorReason.ValueType  # 31
 """It is too late for that change."""
+ERROR_REASON_MALFORMED: ErrorReason.ValueType  # 32
+"""REST only: the request is not HTTP, UTF-8 or JSON that can be read."""
+ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 33
+"""REST only: the path exists, with other methods; `Allow` lists them."""
+ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 34
+"""REST only: a body is sent as `application/json`."""
+ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 35
+"""The caller went away before the answer."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
