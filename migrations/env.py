@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - alembic loads it by its path
 """How alembic runs here: as the owner, in one transaction, one migrator at a time."""
 
 from __future__ import annotations
@@ -8,10 +7,10 @@ import os
 import pkgutil
 
 from alembic import context
-from server.core.schema import Base
 from sqlalchemy import Connection, create_engine, pool, text
 
 import server
+from server.core.schema import Base
 
 # Any number does; it is the same for every migrator of a database.
 MIGRATION_LOCK = 7_243_392

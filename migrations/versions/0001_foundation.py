@@ -1,6 +1,7 @@
 """Roles, the functions that policies and defaults use, and the tables of the write path."""
 
 from alembic import op
+
 from migrations.ddl import allow, protect
 
 revision = "0001"
@@ -39,12 +40,14 @@ CREATE FUNCTION app_admin() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- A span of time of one owner. Overlap of two such ranges is overlap in time for the same owner,
--- which lets a plain GiST exclusion constraint do what otherwise needs btree_gist.
+-- which lets a plain GiST exclusion constraint do what otherwise needs btree_gist. Names carry
+-- their schema, since an index is built with an empty search path.
 CREATE TYPE owner_instant AS (owner uuid, instant timestamptz);
 CREATE TYPE owner_period AS RANGE (SUBTYPE = owner_instant);
 CREATE FUNCTION period_of(owner uuid, start_time timestamptz, end_time timestamptz)
 RETURNS owner_period LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT owner_period(ROW(owner, start_time)::owner_instant, ROW(owner, end_time)::owner_instant)
+  SELECT public.owner_period(ROW(owner, start_time)::public.owner_instant,
+                             ROW(owner, end_time)::public.owner_instant)
 $$;
 """
 

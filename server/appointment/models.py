@@ -1,0 +1,112 @@
+"""Tables of visits and their payments."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.core.schema import NOW, Base
+
+TENANT = {"info": {"access": "clinic"}}
+
+
+class Appointment(Base):
+    """One visit; `local_date` is its day at the clinic. Its claim has the same id.
+
+    The exclusion constraint keeps a patient from two visits at the same time.
+    """
+
+    __tablename__ = "appointment"
+    __table_args__ = (
+        UniqueConstraint("clinic_id", "appointment_id"),
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+        ),
+        CheckConstraint(
+            "status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation',"
+            " 'completed', 'cancelled', 'no_show')",
+            name="status",
+        ),
+        CheckConstraint("start_time < end_time", name="order"),
+        CheckConstraint(
+            "cancelled_by IN ('patient', 'doctor', 'clinic', 'platform')", name="cancelled_by"
+        ),
+        CheckConstraint("(status = 'cancelled') = (cancelled_by IS NOT NULL)", name="cancelled"),
+        ExcludeConstraint(
+            (func.period_of(text("patient_id"), text("start_time"), text("end_time")), "&&"),
+            name="appointment_patient_overlap",
+            using="gist",
+            where=text("status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation')"),
+        ),
+        Index("appointment_patient", "patient_id", "start_time", "appointment_id"),
+        Index("appointment_doctor", "doctor_id", "local_date", "start_time", "appointment_id"),
+        Index("appointment_clinic", "clinic_id", "local_date", "start_time", "appointment_id"),
+        Index("appointment_practice", "practice_id", "start_time"),
+        Index("appointment_date", "local_date", "status"),
+        TENANT,
+    )
+    appointment_id: Mapped[UUID] = mapped_column(primary_key=True)
+    clinic_id: Mapped[UUID]
+    practice_id: Mapped[UUID]
+    doctor_id: Mapped[UUID]
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
+    visit_type_id: Mapped[UUID] = mapped_column(ForeignKey("visit_type.visit_type_id"))
+    visit_type_name: Mapped[str]
+    status: Mapped[str]
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime]
+    local_date: Mapped[date]
+    price: Mapped[Decimal]
+    currency_code: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default=text("''"))
+    confirm_time: Mapped[datetime | None]
+    cancelled_by: Mapped[str | None]
+    cancel_reason: Mapped[str] = mapped_column(server_default=text("''"))
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    create_time: Mapped[datetime] = mapped_column(server_default=NOW)
+    update_time: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class PaymentTransaction(Base):
+    """The payment of one appointment; settled ones are revenue."""
+
+    __tablename__ = "payment_transaction"
+    __table_args__ = (
+        UniqueConstraint("clinic_id", "appointment_id"),
+        ForeignKeyConstraint(
+            ["clinic_id", "appointment_id"], ["appointment.clinic_id", "appointment.appointment_id"]
+        ),
+        CheckConstraint("method IN ('at_clinic')", name="method"),
+        CheckConstraint("status IN ('pending', 'settled', 'voided')", name="status"),
+        CheckConstraint("(status = 'settled') = (settle_time IS NOT NULL)", name="settled"),
+        CheckConstraint("amount >= 0", name="amount"),
+        Index(
+            "payment_transaction_settled",
+            "settle_time",
+            postgresql_where=text("status = 'settled'"),
+        ),
+        Index("payment_transaction_appointment", "appointment_id"),
+        TENANT,
+    )
+    transaction_id: Mapped[UUID] = mapped_column(primary_key=True)
+    clinic_id: Mapped[UUID]
+    appointment_id: Mapped[UUID]
+    patient_id: Mapped[UUID]
+    doctor_id: Mapped[UUID]
+    amount: Mapped[Decimal]
+    currency_code: Mapped[str]
+    method: Mapped[str] = mapped_column(server_default=text("'at_clinic'"))
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    settle_time: Mapped[datetime | None]
+    create_time: Mapped[datetime] = mapped_column(server_default=NOW)
