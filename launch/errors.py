@@ -13,3 +13,7 @@ class StartFailed(Refusal):
 
 class PortTaken(Refusal):
     """Another process listens on an address that this one needs."""
+
+
+class AlreadyRunning(Refusal):
+    """Another launcher has this data folder."""

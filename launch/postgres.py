@@ -58,7 +58,7 @@ class EmbeddedPostgres(Service):
     name = "PostgreSQL"
     program = "postgres"
     # Fast shutdown, then immediate (the next start recovers from the log), then no choice.
-    stop_signals = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 1.0))
+    stop_signals = ((signal.SIGINT, 3.5), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 0.5))
 
     def __init__(self, folder: Path, *, port: int = 0, fast: bool = False) -> None:
         super().__init__(folder, port=port)

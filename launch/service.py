@@ -29,8 +29,8 @@ class Service(abc.ABC):
     name: ClassVar[str]
     program: ClassVar[str]
     stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]] = (
-        (signal.SIGTERM, 3.0),
-        (signal.SIGKILL, 1.0),
+        (signal.SIGTERM, 2.0),
+        (signal.SIGKILL, 0.5),
     )
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
@@ -53,7 +53,8 @@ class Service(abc.ABC):
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         self.prepare()
-        self._spawn()
+        self.port = self.port or ports.free_port()
+        self._process = self.spawn()
 
     def wait(self, seconds: float = 60.0) -> None:
         """Return when the server accepts connections; raise StartFailed when it will not."""
@@ -64,7 +65,8 @@ class Service(abc.ABC):
             # The port was free when it was chosen, and somebody else was quicker.
             if not (self._any_port and _TAKEN in self.log.read_text(errors="replace").lower()):
                 raise
-            self._spawn()
+            self.port = ports.free_port()
+            self._process = self.spawn()
             self._wait(seconds)
 
     def stop(self) -> None:
@@ -108,11 +110,6 @@ class Service(abc.ABC):
     @abc.abstractmethod
     def is_ready(self) -> bool:
         """Say whether the server accepts connections."""
-
-    def _spawn(self) -> None:
-        if self._any_port:
-            self.port = ports.free_port()
-        self._process = self.spawn()
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

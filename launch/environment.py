@@ -1,0 +1,46 @@
+"""Settings as environment variables: the process's own, a `.env` file, a running `carelane up`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+from launch import secret_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = Path(".carelane")
+FILE = "environment"
+
+
+def load(folder: Path = FOLDER) -> str:
+    """Complete this process's environment and say where from.
+
+    A variable that is set wins over `.env`. Where neither names a database, the one of the data
+    folder is taken, so that `carelane seed` works beside `carelane up` without a word.
+    """
+    _complete(dotenv_values(".env"))
+    if "DATABASE_URL" in os.environ:
+        return ".env and the environment" if Path(".env").exists() else "the environment"
+    _complete(dotenv_values(folder / FILE))
+    return str(folder / FILE) if "DATABASE_URL" in os.environ else "nowhere"
+
+
+def save(folder: Path, values: Mapping[str, str]) -> None:
+    """Write what other commands need to join a running platform; secrets, so only for its owner."""
+    secret_file.write(folder / FILE, "".join(f"{name}='{values[name]}'\n" for name in values))
+
+
+def forget(folder: Path) -> None:
+    """Remove what `save` wrote, since the addresses are gone."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _complete(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is not None:
+            os.environ.setdefault(name, value)

@@ -1,0 +1,45 @@
+"""What a person sees: steps with their times, the welcome, one sentence when it cannot go on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Terminal:
+    """A console that survives the closing of its window."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Show that something is under way, and how long it took."""
+        started = time.monotonic()
+        if self.console.is_terminal:
+            with self.console.status(title):
+                yield
+        else:
+            yield
+        self.say(f"[green]✓[/green] {title} [dim]{time.monotonic() - started:.1f} s[/dim]")
+
+    def say(self, text: str | Table) -> None:
+        """Print; a closed terminal is no reason to leave processes behind."""
+        try:
+            self.console.print(text, soft_wrap=isinstance(text, str))
+        except OSError:
+            self.console.quiet = True
+
+    def rows(self, rows: list[tuple[str, str]]) -> None:
+        """Print pairs in two columns."""
+        table = Table.grid(padding=(0, 2))
+        for left, right in rows:
+            table.add_row(f"  [bold]{left}[/bold]", right)
+        self.say(table)
