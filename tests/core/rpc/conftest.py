@@ -4,7 +4,9 @@ import asyncio
 import importlib
 import io
 import sys
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import UUID
@@ -54,30 +56,149 @@ def _imported_files(descriptor: Any, found: dict[str, Any]) -> None:
     found[descriptor.name] = descriptor
 
 
-@pytest.fixture(scope="session")
-def probe(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The generated code of probe.v1: `.pb` and `.grpc`."""
-    out = tmp_path_factory.mktemp("generated")
+def _generated() -> tuple[ModuleType, ModuleType]:
+    """Compile probe.proto; what it imports is taken from generated code that is there."""
     found: dict[str, Any] = {}
     for module in (validate_pb2, access_pb2):
         _imported_files(module.DESCRIPTOR, found)
     imports = descriptor_pb2.FileDescriptorSet()
     for descriptor in found.values():
         descriptor.CopyToProto(imports.file.add())
-    (out / "imports.bin").write_bytes(imports.SerializeToString())
-    flags = [f"--descriptor_set_in={out / 'imports.bin'}", f"-I{PROTOS}"]
-    outs = [f"--python_out={out}", f"--grpc_python_out={out}"]
-    assert protoc.main(["protoc", *flags, *outs, "probe/v1/probe.proto"]) == 0
-    sys.path.insert(0, str(out))
-    generated = ModuleType("probe")
-    generated.pb = importlib.import_module("probe.v1.probe_pb2")
-    generated.grpc = importlib.import_module("probe.v1.probe_pb2_grpc")
-    return generated
+    with tempfile.TemporaryDirectory() as out:
+        Path(out, "imports.bin").write_bytes(imports.SerializeToString())
+        flags = [f"--descriptor_set_in={out}/imports.bin", f"-I{PROTOS}"]
+        outs = [f"--python_out={out}", f"--grpc_python_out={out}"]
+        assert protoc.main(["protoc", *flags, *outs, "probe/v1/probe.proto"]) == 0
+        sys.path.insert(0, out)
+        messages = importlib.import_module("probe.v1.probe_pb2")
+        stubs = importlib.import_module("probe.v1.probe_pb2_grpc")
+        sys.path.remove(out)
+    return messages, stubs
 
 
-@pytest.fixture(scope="session")
-def pb(probe: ModuleType) -> ModuleType:
-    return probe.pb
+pb, probe_grpc = _generated()
+
+
+class SlotTaken(errors.AlreadyExists):
+    reason = "SLOT_TAKEN"
+
+
+class ProbeServicer(probe_grpc.ProbeServiceServicer):
+    """Answers what the request asks for; `ended` tells how handlers ended."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.ended: list[str] = []
+        self.begun = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.read = 0
+
+    async def Echo(self, request: Any, context: Any) -> Any:
+        return await self._act(request)
+
+    async def Private(self, request: Any, context: Any) -> Any:
+        caller = rpc.caller()
+        address = rpc.client_address()
+        return pb.Probe(text=f"{caller.user_id} {caller.role} {rpc.request_id()} {address}")
+
+    async def ForDoctors(self, request: Any, context: Any) -> Any:
+        return request
+
+    async def Count(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self.begun.set()
+        try:
+            for number in range(request.number):
+                yield pb.Probe(number=number, text=request.text)
+            await self._act(request)
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        finally:
+            self.closed.set()
+
+    async def Watch(self, request: Any, context: Any) -> None:
+        await context.write(pb.Probe(text="open"))
+        await self._hang()
+
+    async def Collect(self, requests: Any, context: Any) -> Any:
+        texts = []
+        async for request in requests:
+            self.read += 1
+            await self._act(request)
+            texts.append(request.text)
+        return pb.Probe(text=",".join(texts), number=len(texts))
+
+    async def Converse(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            self.read += 1
+            yield await self._act(request)
+
+    async def _act(self, request: Any) -> Any:
+        act = getattr(self, f"_{request.act}", None)
+        return await act() if act else request
+
+    async def _hang(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        finally:
+            self.closed.set()
+
+    async def _pause(self) -> Any:
+        await asyncio.sleep(0.05)
+        return pb.Probe(text="paused")
+
+    async def _taken(self) -> None:
+        raise SlotTaken(metadata={"rule": "overlap"}, retry_after=1.5)
+
+    async def _field(self) -> None:
+        raise errors.InvalidField("rules[3].end", "must be after start")
+
+    async def _crash(self) -> None:
+        raise RuntimeError("the password of the database")
+
+    async def _nothing(self) -> None:
+        return None
+
+    async def _wrong(self) -> Any:
+        return pb.Part(name="x")
+
+    async def _huge(self) -> Any:
+        return pb.Probe(text="x" * 1_500_000)
+
+    async def _give_up(self) -> None:
+        raise asyncio.CancelledError
+
+    async def _replayed(self) -> None:
+        raise errors.Replay(pb.Probe(text="stored").SerializeToString())
+
+    async def _serialise(self) -> None:
+        self.attempts += 1
+        raise errors.Serialization
+
+    async def _serialise_twice(self) -> Any:
+        self.attempts += 1
+        if self.attempts < 3:
+            raise errors.Serialization
+        return pb.Probe(text="third time")
+
+    async def _abort(self) -> None:
+        raise errors.NotFound
+
+
+@pytest.fixture(name="pb", scope="session")
+def messages() -> ModuleType:
+    """The generated messages of probe.v1."""
+    return pb
+
+
+@pytest.fixture(name="probe_grpc", scope="session")
+def stubs() -> ModuleType:
+    """The generated stubs of probe.v1."""
+    return probe_grpc
 
 
 @pytest.fixture
@@ -120,9 +241,9 @@ def registry(
 
 
 @pytest.fixture
-def servicer(probe: ModuleType, registry: rpc.Registry) -> Any:
-    made = servicer_class(probe)()
-    probe.grpc.add_ProbeServiceServicer_to_server(made, registry)
+def servicer(registry: rpc.Registry) -> Any:
+    made = ProbeServicer()
+    probe_grpc.add_ProbeServiceServicer_to_server(made, registry)
     return made
 
 
@@ -144,120 +265,5 @@ async def channel(
 
 
 @pytest.fixture
-def stub(probe: ModuleType, channel: grpc.aio.Channel) -> Any:
-    return probe.grpc.ProbeServiceStub(channel)
-
-
-def servicer_class(probe: ModuleType) -> type:
-    """Make the servicer's class; its base is generated when the tests run."""
-    pb = probe.pb
-
-    class SlotTaken(errors.AlreadyExists):
-        reason = "SLOT_TAKEN"
-
-    class ProbeServicer(probe.grpc.ProbeServiceServicer):
-        """Answers what the request asks for; `ended` tells how handlers ended."""
-
-        def __init__(self) -> None:
-            self.attempts = 0
-            self.ended: list[str] = []
-            self.begun = asyncio.Event()
-            self.closed = asyncio.Event()
-            self.read = 0
-
-        async def Echo(self, request: Any, context: Any) -> Any:
-            return await self._act(request)
-
-        async def Private(self, request: Any, context: Any) -> Any:
-            caller = rpc.caller()
-            address = rpc.client_address()
-            return pb.Probe(text=f"{caller.user_id} {caller.role} {rpc.request_id()} {address}")
-
-        async def ForDoctors(self, request: Any, context: Any) -> Any:
-            return request
-
-        async def Count(self, request: Any, context: Any) -> AsyncIterator[Any]:
-            self.begun.set()
-            try:
-                for number in range(request.number):
-                    yield pb.Probe(number=number, text=request.text)
-                await self._act(request)
-            except asyncio.CancelledError:
-                self.ended.append("cancelled")
-                raise
-            finally:
-                self.closed.set()
-
-        async def Watch(self, request: Any, context: Any) -> None:
-            await context.write(pb.Probe(text="open"))
-            await self._hang()
-
-        async def Collect(self, requests: Any, context: Any) -> Any:
-            texts = []
-            async for request in requests:
-                self.read += 1
-                await self._act(request)
-                texts.append(request.text)
-            return pb.Probe(text=",".join(texts), number=len(texts))
-
-        async def Converse(self, requests: Any, context: Any) -> AsyncIterator[Any]:
-            async for request in requests:
-                self.read += 1
-                yield await self._act(request)
-
-        async def _act(self, request: Any) -> Any:
-            act = getattr(self, f"_{request.act}", None)
-            return await act() if act else request
-
-        async def _hang(self) -> None:
-            self.begun.set()
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.ended.append("cancelled")
-                raise
-            finally:
-                self.closed.set()
-
-        async def _pause(self) -> Any:
-            await asyncio.sleep(0.05)
-            return pb.Probe(text="paused")
-
-        async def _taken(self) -> None:
-            raise SlotTaken(metadata={"rule": "overlap"}, retry_after=1.5)
-
-        async def _field(self) -> None:
-            raise errors.InvalidField("rules[3].end", "must be after start")
-
-        async def _crash(self) -> None:
-            raise RuntimeError("the password of the database")
-
-        async def _nothing(self) -> None:
-            return None
-
-        async def _wrong(self) -> Any:
-            return pb.Part(name="x")
-
-        async def _huge(self) -> Any:
-            return pb.Probe(text="x" * 1_500_000)
-
-        async def _give_up(self) -> None:
-            raise asyncio.CancelledError
-
-        async def _replayed(self) -> None:
-            raise errors.Replay(pb.Probe(text="stored").SerializeToString())
-
-        async def _serialise(self) -> None:
-            self.attempts += 1
-            raise errors.Serialization
-
-        async def _serialise_twice(self) -> Any:
-            self.attempts += 1
-            if self.attempts < 3:
-                raise errors.Serialization
-            return pb.Probe(text="third time")
-
-        async def _abort(self) -> None:
-            raise errors.NotFound
-
-    return ProbeServicer
+def stub(channel: grpc.aio.Channel) -> Any:
+    return probe_grpc.ProbeServiceStub(channel)
