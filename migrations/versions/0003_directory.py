@@ -107,7 +107,8 @@ CREATE TABLE verification (
 CREATE UNIQUE INDEX verification_licence
   ON verification (lower(licence_council), lower(licence_number))
   WHERE status IN ('pending', 'verified');
-CREATE UNIQUE INDEX verification_open ON verification (doctor_id) WHERE status = 'pending';
+CREATE UNIQUE INDEX verification_live ON verification (doctor_id)
+  WHERE status IN ('pending', 'verified');
 CREATE INDEX verification_doctor ON verification (doctor_id, verification_id);
 CREATE INDEX verification_queue ON verification (create_time, verification_id)
   WHERE status = 'pending';

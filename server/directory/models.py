@@ -158,7 +158,8 @@ class DoctorSpecialty(Base):
 class Verification(Base):
     """A doctor's request to be verified, with the licence; the newest is the one that counts.
 
-    A licence stands behind one doctor at a time, and a doctor has one open request at a time.
+    A licence stands behind one doctor at a time, and a doctor has one request at a time that is
+    open or granted.
     """
 
     __tablename__ = "verification"
@@ -174,10 +175,10 @@ class Verification(Base):
             postgresql_where=text("status IN ('pending', 'verified')"),
         ),
         Index(
-            "verification_open",
+            "verification_live",
             "doctor_id",
             unique=True,
-            postgresql_where=text("status = 'pending'"),
+            postgresql_where=text("status IN ('pending', 'verified')"),
         ),
         Index("verification_doctor", "doctor_id", "verification_id"),
         Index(
