@@ -43,7 +43,7 @@ class Lock:
     """Rows locked in the round trip of BEGIN: SQL with `{}` for each id, in the order to lock."""
 
     def __init__(self, template: str, *ids: UUID) -> None:
-        if not all(type(value) is UUID for value in ids):
+        if not all(isinstance(value, UUID) for value in ids):
             raise TypeError("a lock takes UUID objects only: they go into the SQL text")
         self.text = template.format(*(f"'{value}'" for value in ids))
 
@@ -245,7 +245,7 @@ async def _replay(connection: Any, caller: Caller, once: Once) -> Exception:
 
 def _settings(caller: Caller, offset: timedelta) -> str:
     """Write the settings that policies read; local to the transaction, UUIDs and a number only."""
-    user = str(caller.user_id) if type(caller.user_id) is UUID else ""
+    user = str(caller.user_id) if isinstance(caller.user_id, UUID) else ""
     admin = user if caller.role == "admin" else ""
     micros = offset // timedelta(microseconds=1)
     return (

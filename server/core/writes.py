@@ -91,7 +91,7 @@ class Writes:
         """
         if not self._changes and self._answer is None:
             return ""
-        document = orjson.dumps({"changes": self._changes, "answer": self._answer})
+        document = orjson.dumps({"changes": self._changes, "answer": self._answer}, default=str)
         return f"SELECT record_changes(convert_from('\\x{document.hex()}', 'UTF8')::jsonb)"
 
 
