@@ -13,12 +13,12 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.core.clock import Clock
 from server.core.errors import ResourceExhausted
+from server.core.log import Logger
 
 MAX_COUNTERS = 100_000
 PATIENCE = 0.25
@@ -31,7 +31,6 @@ return {count, redis.call('PTTL', KEYS[1])}
 GIVE_BACK = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end
 """
-log = structlog.get_logger(__name__)
 
 
 class Limit(NamedTuple):
@@ -51,8 +50,9 @@ class Taken(NamedTuple):
 class Limits:
     """Counts attempts by key and refuses those over a limit."""
 
-    def __init__(self, clock: Clock, redis: Redis | None = None) -> None:
+    def __init__(self, clock: Clock, logger: Logger, redis: Redis | None = None) -> None:
         self._clock = clock
+        self._log = logger
         self._redis = redis
         self._redis_away_until: datetime | None = None
         self._counters = Counters(clock)
@@ -85,7 +85,7 @@ class Limits:
                 return await self._redis.eval(script, 1, *args)
         except (RedisError, OSError, TimeoutError) as error:
             self._redis_away_until = now + RETRY
-            log.warning("limits.redis_away", error=type(error).__name__)
+            self._log.warning("limits.redis_away", error=type(error).__name__)
             return None
 
 

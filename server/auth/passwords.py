@@ -20,6 +20,9 @@ MIN_LENGTH = 8
 MAX_LENGTH = 256
 THREADS = 2
 MAX_WAITING = 100
+LENGTH_RULE = f"must have {MIN_LENGTH} to {MAX_LENGTH} characters"
+COMMON_RULE = "must not be a password that many people use"
+PERSONAL_RULE = "must not be your name or your e-mail address"
 ARGON2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 ROWS = ("01234567890", "09876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl")
 PLAIN = str.maketrans("013457@$!", "oieastasi")
@@ -35,17 +38,14 @@ def normal(password: str) -> str:
 
 
 def check(password: str, field: str, personal: Iterable[str] = ()) -> None:
-    """Refuse a password that guessers try early; `personal` are words known of its owner.
-
-    Raises InvalidField with the rule `password.length`, `password.common` or `password.personal`.
-    """
+    """Refuse a password that guessers try early; `personal` are words known of its owner."""
     password = normal(password)
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise InvalidField(field, "password.length", "A password has 8 to 256 characters.")
+        raise InvalidField(field, LENGTH_RULE)
     if is_common(password):
-        raise InvalidField(field, "password.common", "Others use this password; think of another.")
+        raise InvalidField(field, COMMON_RULE)
     if password.casefold() in {word.casefold() for word in personal}:
-        raise InvalidField(field, "password.personal", "This is known of you; think of another.")
+        raise InvalidField(field, PERSONAL_RULE)
 
 
 def is_common(password: str) -> bool:

@@ -11,7 +11,9 @@ from launch.valkey import EmbeddedValkey
 from server.auth.limits import Counters, Limit, Limits, network
 from server.core.clock import MovableClock
 from server.core.errors import ResourceExhausted
+from server.core.log import logger
 
+LOG = logger("CRITICAL")
 LIMIT = Limit(3, timedelta(minutes=15))
 NOBODY_LISTENS = "redis://127.0.0.1:1"
 
@@ -42,7 +44,7 @@ async def lost_redis() -> AsyncIterator[Redis]:
 @pytest.fixture(params=["redis", "no redis", "lost redis"])
 async def limits(request: pytest.FixtureRequest, redis: Redis, lost_redis: Redis) -> Limits:
     clients = {"redis": redis, "no redis": None, "lost redis": lost_redis}
-    return Limits(MovableClock(), clients[request.param])
+    return Limits(MovableClock(), LOG, clients[request.param])
 
 
 async def allowed(limits: Limits, key: str, attempts: int) -> int:
@@ -82,12 +84,12 @@ async def test_a_refusal_says_when_the_window_closes(limits: Limits) -> None:
 
 
 async def test_two_processes_share_their_counters_through_redis(redis: Redis) -> None:
-    one, other = Limits(MovableClock(), redis), Limits(MovableClock(), redis)
+    one, other = Limits(MovableClock(), LOG, redis), Limits(MovableClock(), LOG, redis)
     assert await allowed(one, "a", 2) + await allowed(other, "a", 2) == 3
 
 
 async def test_a_window_in_redis_closes_by_itself(redis: Redis) -> None:
-    limits = Limits(MovableClock(), redis)
+    limits = Limits(MovableClock(), LOG, redis)
     await limits.take("a", LIMIT)
     await limits.take("a", LIMIT)
     (key,) = await redis.keys()
@@ -95,14 +97,14 @@ async def test_a_window_in_redis_closes_by_itself(redis: Redis) -> None:
 
 
 async def test_redis_holds_neither_addresses_nor_names(redis: Redis) -> None:
-    await Limits(MovableClock(), redis).take("login:asha@mail.example", LIMIT)
+    await Limits(MovableClock(), LOG, redis).take("login:asha@mail.example", LIMIT)
     (key,) = await redis.keys()
     assert b"asha" not in key
 
 
 async def test_a_hanging_redis_is_let_alone_for_a_while_and_then_asked_again(redis: Redis) -> None:
     clock = MovableClock()
-    limits = Limits(clock, redis)
+    limits = Limits(clock, LOG, redis)
     await redis.client_pause(1000, all=True)
     assert await allowed(limits, "a", 2) == 2
     assert await allowed(limits, "a", 3) == 1
@@ -114,7 +116,7 @@ async def test_a_hanging_redis_is_let_alone_for_a_while_and_then_asked_again(red
 
 async def test_a_window_in_memory_closes() -> None:
     clock = MovableClock()
-    limits = Limits(clock)
+    limits = Limits(clock, LOG)
     assert await allowed(limits, "a", 4) == 3
     clock.advance(timedelta(minutes=15))
     assert await allowed(limits, "a", 4) == 3

@@ -1,0 +1,60 @@
+"""How many attempts at accounts are allowed, and who pays for the failed ones.
+
+Failures from networks that an account never signed in from share one budget, whatever their
+number. A network that it did sign in from has a budget of its own, so an attack from elsewhere does
+not keep the owner out.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from server.auth.limits import Limit, Limits
+
+KNOWN_FOR = timedelta(days=90)
+"""How long a network is known after a sign-in from it."""
+
+
+class Rules(NamedTuple):
+    """The limits; all but registrations count failures only."""
+
+    account_failures: Limit = Limit(10, timedelta(minutes=15))
+    network_failures: Limit = Limit(100, timedelta(minutes=15))
+    network_registrations: Limit = Limit(60, timedelta(hours=1))
+
+
+DEFAULT_RULES = Rules()
+
+
+class Attempts:
+    """Counts attempts by what they are aimed at and where they come from.
+
+    Each call raises ResourceExhausted over the limit, and answers what `forgive` takes back once
+    the attempt turned out to be the owner's.
+    """
+
+    def __init__(self, limits: Limits, rules: Rules = DEFAULT_RULES) -> None:
+        self._limits = limits
+        self._rules = rules
+
+    async def registration(self, network: str) -> None:
+        """Count a registration."""
+        await self._limits.take(f"register:{network}", self._rules.network_registrations)
+
+    async def sign_in(self, email: str, network: str, *, known: bool) -> tuple[str, ...]:
+        """Count a sign-in; `known` says that the account signed in from this network before."""
+        by_network = f"sign-in:{network}"
+        by_account = f"account:{email.lower()}:{network if known else ''}"
+        await self._limits.take(by_network, self._rules.network_failures)
+        await self._limits.take(by_account, self._rules.account_failures)
+        return by_network, by_account
+
+    async def password_check(self, user_id: UUID) -> tuple[str, ...]:
+        """Count a signed-in person's proof of their own password."""
+        key = f"password:{user_id}"
+        await self._limits.take(key, self._rules.account_failures)
+        return (key,)
+
+    async def forgive(self, keys: tuple[str, ...]) -> None:
+        """Take an honest attempt out of the counts."""
+        await self._limits.give_back(*keys)

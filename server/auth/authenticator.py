@@ -1,0 +1,81 @@
+"""From the token of a call to its caller."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import TIMESTAMP, Text, Uuid, bindparam, column, func, select
+
+from server.auth.tokens import AccessToken, InvalidToken, Tokens
+from server.core.access import Caller
+from server.core.db import Database, sql
+
+TRUSTED_FOR = timedelta(seconds=10)
+"""How long a session is taken as alive after it was looked up.
+
+An open stream is checked every 50 seconds at most, and both together stay within 60.
+"""
+MAX_REMEMBERED = 10_000
+
+_SESSIONS = func.find_session(
+    bindparam("session_id", type_=Uuid),
+    bindparam("user_id", type_=Uuid),
+    bindparam("now", type_=TIMESTAMP(timezone=True)),
+).table_valued(column("role", Text))
+FIND_SESSION = sql(select(_SESSIONS.c.role))
+
+
+class SessionOver(InvalidToken):
+    """The token is right, but its session has ended or its user may not use the platform."""
+
+    text = "The session has ended; sign in again."
+
+
+class Authenticator:
+    """Tells who calls: verifies the token, and that its session lives and its user is active.
+
+    What was verified is remembered for 10 seconds, so most calls cost neither a signature check
+    nor a query.
+    """
+
+    def __init__(self, db: Database, tokens: Tokens, *, remembered: int = MAX_REMEMBERED) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._size = remembered
+        self._remembered: dict[str, tuple[AccessToken, datetime]] = {}
+
+    async def __call__(self, token: str) -> Caller:
+        """Answer the caller; raise InvalidToken, SessionOver or TokenExpired."""
+        said = await self.verify(token)
+        return Caller(said.user_id, said.role, said.session_id)
+
+    async def verify(self, token: str) -> AccessToken:
+        """Answer what the token says, if its session is alive."""
+        now = self._db.clock.now()
+        known = self._remembered.get(token)
+        if known and now < known[1]:
+            return known[0]
+        said = self._tokens.verify(token)
+        await self._check_session(said, now)
+        self._remember(token, said, min(said.expire_time, now + TRUSTED_FOR))
+        return said
+
+    def forget(self, session_ids: Iterable[UUID]) -> None:
+        """Look these sessions up again at their next call; other processes do within 10 seconds."""
+        ended = set(session_ids)
+        for token, (said, _) in list(self._remembered.items()):
+            if said.session_id in ended:
+                del self._remembered[token]
+
+    async def _check_session(self, said: AccessToken, now: datetime) -> None:
+        row = await self._db.one(
+            FIND_SESSION, session_id=said.session_id, user_id=said.user_id, now=now
+        )
+        if row is None or row["role"] != said.role:
+            raise SessionOver
+
+    def _remember(self, token: str, said: AccessToken, until: datetime) -> None:
+        self._remembered.pop(token, None)
+        while len(self._remembered) >= self._size:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[token] = (said, until)

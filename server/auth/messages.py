@@ -1,0 +1,51 @@
+"""Accounts and sessions as messages of the contract."""
+
+from uuid import UUID
+
+from asyncpg import Record
+
+from carelane.auth.v1 import session_pb2, user_pb2
+from server.auth import service
+from server.auth.sessions import Next
+from server.auth.tokens import SignedToken
+from server.core.wire import from_time
+
+ROLES = {
+    user_pb2.ROLE_PATIENT: "patient",
+    user_pb2.ROLE_DOCTOR: "doctor",
+    user_pb2.ROLE_STAFF: "staff",
+    user_pb2.ROLE_ADMIN: "admin",
+}
+_ROLE_VALUES = {name: value for value, name in ROLES.items()}
+_STATUS_VALUES = {
+    "active": user_pb2.USER_STATUS_ACTIVE,
+    "disabled": user_pb2.USER_STATUS_DISABLED,
+}
+
+
+def user(row: Record) -> user_pb2.User:
+    """Write an account."""
+    return user_pb2.User(
+        user_id=str(row["user_id"]),
+        email=row["email"],
+        phone=row["phone"] or "",
+        full_name=row["full_name"],
+        role=_ROLE_VALUES[row["role"]],
+        status=_STATUS_VALUES[row["status"]],
+        time_zone=row["time_zone"],
+        language=row["language"],
+        etag=service.etag(row),
+        create_time=from_time(row["create_time"]),
+        update_time=from_time(row["update_time"]),
+    )
+
+
+def session(session_id: UUID, access: SignedToken, refresh: Next) -> session_pb2.Session:
+    """Write a session with the pair of tokens that it has now."""
+    return session_pb2.Session(
+        session_id=str(session_id),
+        access_token=access.token,
+        access_token_expire_time=from_time(access.expire_time),
+        refresh_token=refresh.token,
+        refresh_token_expire_time=from_time(refresh.expire_time),
+    )

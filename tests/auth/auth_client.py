@@ -1,0 +1,131 @@
+"""AuthService behind the guard, called through its stub, and people to call it."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import CollectorRegistry
+
+from carelane.auth.v1 import auth_service_pb2 as pb
+from carelane.auth.v1 import auth_service_pb2_grpc, session_pb2, user_pb2
+from server.auth.attempts import Attempts
+from server.auth.authenticator import Authenticator
+from server.auth.keyed import KeyedHash
+from server.auth.limits import Limits
+from server.auth.passwords import Passwords
+from server.auth.servicer import AuthServicer, Secrets
+from server.auth.tokens import SigningKey, Tokens
+from server.core import log, rpc
+from server.core.channel import InProcessChannel
+from server.core.db import Database
+from server.core.metrics import CallMetrics
+
+Connection: TypeAlias = Any  # asyncpg.Connection, which is generic for its stubs only
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Person:
+    """Somebody who signed in."""
+
+    email: str
+    session: session_pb2.Session
+    user: user_pb2.User
+
+    @property
+    def token(self) -> str:
+        return self.session.access_token
+
+
+class Auth:
+    """The service: `await auth.Login(email=…)`, as `token` or from `address` where it matters."""
+
+    def __init__(self, db: Database, passwords: Passwords) -> None:
+        self.db = db
+        self.tokens = Tokens(
+            [SigningKey("k1", Ed25519PrivateKey.generate())],
+            issuer="https://carelane.example",
+            audience="carelane",
+            clock=db.clock,
+        )
+        self.keyed = KeyedHash([secrets.token_bytes(32)])
+        self.authenticator = Authenticator(db, self.tokens)
+        self._logger = log.logger("ERROR")
+        attempts = Attempts(Limits(db.clock, self._logger))
+        self._secrets = Secrets(self.tokens, self.keyed, passwords, attempts)
+        self.channel = self._serve(AuthServicer(db, self.authenticator, self._secrets))
+
+    def _serve(self, servicer: AuthServicer) -> InProcessChannel:
+        registry = rpc.Registry(
+            self.authenticator, logger=self._logger, metrics=CallMetrics(CollectorRegistry())
+        )
+        auth_service_pb2_grpc.add_AuthServiceServicer_to_server(servicer, registry)
+        self._stub = auth_service_pb2_grpc.AuthServiceStub(InProcessChannel(registry))
+        return InProcessChannel(registry)
+
+    def __getattr__(self, name: str) -> Any:
+        request_type = getattr(pb, f"{name}Request")
+        call = getattr(self._stub, name)
+
+        async def ask(token: str = "", address: str = "203.0.113.1", **fields: Any) -> Any:
+            metadata = [("x-forwarded-for", address)]
+            if token:
+                metadata.append(("authorization", f"Bearer {token}"))
+            return await call(request_type(**fields), metadata=metadata)
+
+        return ask
+
+    async def register(self, email: str = "", **fields: Any) -> str:
+        """Register somebody new and answer the address."""
+        email = email or f"{uuid4().hex}@mail.example"
+        usual = {"password": PASSWORD, "full_name": "Asha Rao", "role": user_pb2.ROLE_PATIENT}
+        await self.Register(email=email, **(usual | fields))
+        return email
+
+    async def login(self, email: str, password: str = PASSWORD, **where: str) -> Person:
+        answer = await self.Login(email=email, password=password, **where)
+        return Person(email, answer.session, answer.user)
+
+    async def person(self, **fields: Any) -> Person:
+        """Register somebody new and sign in."""
+        return await self.login(await self.register(**fields))
+
+
+class Refusal:
+    """What a refused call said."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self.code = error.code()
+        self.text = error.details()
+        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+        self.fields: list[tuple[str, str]] = []
+        self.retry_after = 0
+        for detail in status_pb2.Status.FromString(details).details:
+            self._read(detail)
+
+    def _read(self, detail: Any) -> None:
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            self.reason = info.reason
+        elif detail.Unpack(request):
+            self.fields = [(each.field, each.description) for each in request.field_violations]
+        elif detail.Unpack(retry):
+            self.retry_after = retry.retry_delay.seconds
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Refusal) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+async def refused(call: Any) -> Refusal:
+    """Await a call that must be refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call
+    return Refusal(error.value)

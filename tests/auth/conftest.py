@@ -1,0 +1,42 @@
+"""AuthService on a database that is rolled back, and on one that commits."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from launch.postgres import EmbeddedPostgres
+from server.auth.passwords import Passwords
+from server.core.db import Database
+from tests.auth.auth_client import Auth, Connection
+
+
+@pytest.fixture(scope="session")
+def passwords() -> Iterator[Passwords]:
+    made = Passwords()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[Connection]:
+    """A connection that sees every row, to look behind the service."""
+    connection = await asyncpg.connect(postgres.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def auth(db: Database, passwords: Passwords) -> AsyncIterator[Auth]:
+    """The service on a database that is rolled back after the test."""
+    made = Auth(db, passwords)
+    yield made
+    await made.channel.close()
+
+
+@pytest.fixture
+async def live(committed: Database, passwords: Passwords) -> AsyncIterator[Auth]:
+    """The service on a database with many connections that commit."""
+    made = Auth(committed, passwords)
+    yield made
+    await made.channel.close()
