@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 PYTHON = Path("clients/python")
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+IMAGE = Path("carelane/contract.binpb")  # the descriptors with their comments: /openapi.json
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", IMAGE.name)
 
 
 def main() -> None:
@@ -30,8 +31,14 @@ def main() -> None:
 
 def write(folder: Path) -> None:
     """Generate into `folder`, laid out like the repository."""
-    subprocess.run([ROOT / ".venv/bin/buf", "generate", "-o", folder], check=True, cwd=ROOT)
+    buf("generate", "-o", str(folder))
     drop_stubs_without_module(folder / PYTHON)
+    image = ["--as-file-descriptor-set", "--exclude-imports", "-o", str(folder / PYTHON / IMAGE)]
+    buf("build", "--path", "proto/carelane", "--path", ".cache/proto/google/type", *image)
+
+
+def buf(*arguments: str) -> None:
+    subprocess.run([ROOT / ".venv/bin/buf", *arguments], check=True, cwd=ROOT)
 
 
 def drop_stubs_without_module(folder: Path) -> None:
