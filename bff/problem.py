@@ -21,7 +21,7 @@ from bff.names import camel
 
 MOST_FIELDS: Final = 50  # a hostile body could have a fault in each of its values
 
-_STATUS: Final = {
+STATUS: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 422,
     grpc.StatusCode.OUT_OF_RANGE: 422,
     grpc.StatusCode.UNAUTHENTICATED: 401,
@@ -36,11 +36,16 @@ _STATUS: Final = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-_TRANSPORT_REASONS: Final = {
-    499: "CANCELLED",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
+_BROKEN: Final = ("INTERNAL", "The call failed.")
+_TRANSPORT: Final = {
+    grpc.StatusCode.CANCELLED: ("CANCELLED", "The call was cancelled."),
+    grpc.StatusCode.UNAVAILABLE: ("UNAVAILABLE", "The service is not there; come back later."),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ("RATE_LIMITED", "Too many calls; come back later."),
+    grpc.StatusCode.UNIMPLEMENTED: ("UNIMPLEMENTED", "The service does not have this yet."),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        "DEADLINE_EXCEEDED",
+        "It took too long, and may have happened: repeat with the same requestId.",
+    ),
 }
 
 
@@ -79,6 +84,7 @@ class Problem(Exception):
         fields: Iterable[Fault] = (),
         metadata: Mapping[str, str] | None = None,
         retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(reason)
         self.status = status
@@ -87,12 +93,13 @@ class Problem(Exception):
         self.fields = [*fields]
         self.metadata = dict(metadata or {})
         self.retry_after = retry_after
+        self.headers = dict(headers or {})
 
     def document(self, request_id: str) -> dict[str, Any]:
         """Answer the problem document; `fields` and `metadata` only where there are any."""
         document: dict[str, Any] = {
             "type": f"urn:carelane:problem:{self.reason}",
-            "title": title(self.status),
+            "title": self.reason.replace("_", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
             "reason": self.reason,
@@ -104,12 +111,12 @@ class Problem(Exception):
             document["metadata"] = self.metadata
         return document
 
-    def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    def response(self, request_id: str) -> Response:
         """Answer the problem as an HTTP response."""
         response = Response(
             orjson.dumps(self.document(request_id)),
             self.status,
-            headers,
+            self.headers,
             "application/problem+json",
         )
         if self.retry_after is not None:
@@ -119,49 +126,42 @@ class Problem(Exception):
         return response
 
 
-def title(status: int) -> str:
-    """Answer the name of an HTTP status; 499 is the common one for a client that went away."""
-    return "Client Closed Request" if status == 499 else HTTPStatus(status).phrase
-
-
 def invalid(faults: Iterable[Fault]) -> Problem:
     """Answer the problem of a request whose fields do not fit."""
     return Problem(422, "INVALID_FIELD", "The request has invalid fields.", fields=faults)
 
 
+def defect(request_id: str) -> Problem:
+    """Answer the problem of a mistake of ours, with what support needs to find it in the log."""
+    return Problem(500, "INTERNAL", f"A defect of the platform; its reference is {request_id}.")
+
+
 def of_rpc(error: grpc.aio.AioRpcError) -> Problem:
-    """Translate a failed RPC: its code, and the details that the server attached."""
-    status = _STATUS.get(error.code(), 500)
-    problem = Problem(status, _reason(status), error.details() or title(status))
-    _add_details(problem, error)
-    if problem.retry_after is None and status in (429, 503):
+    """Translate a failed RPC by its code and the details that the server attached.
+
+    Without details the transport made the error, and its text names addresses: it stays here.
+    """
+    reason, detail = _TRANSPORT.get(error.code(), _BROKEN)
+    problem = Problem(STATUS.get(error.code(), 500), reason, detail)
+    metadata = cast(Iterable[tuple[str, bytes]], error.trailing_metadata() or ())
+    for key, value in metadata:
+        if key == "grpc-status-details-bin":
+            _add_details(problem, Status.FromString(value))
+    if problem.retry_after is None and problem.status in (429, 503):
         problem.retry_after = 1
     return problem
 
 
-def _reason(status: int) -> str:
-    """Answer the reason of a failure that names none, since the transport made it."""
-    if status in _TRANSPORT_REASONS:
-        return _TRANSPORT_REASONS[status]
-    return "INTERNAL" if status >= 500 else title(status).upper().replace(" ", "_")
-
-
-def _add_details(problem: Problem, error: grpc.aio.AioRpcError) -> None:
-    metadata = cast(Iterable[tuple[str, bytes]], error.trailing_metadata() or ())
-    for key, value in metadata:
-        if key == "grpc-status-details-bin":
-            for detail in Status.FromString(value).details:
-                _add_detail(problem, detail)
-
-
-def _add_detail(problem: Problem, detail: Any) -> None:
+def _add_details(problem: Problem, status: Any) -> None:
     info = error_details_pb2.ErrorInfo()
     bad = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
-    if detail.Unpack(info):
-        problem.reason = info.reason
-        problem.metadata = dict(info.metadata)
-    elif detail.Unpack(bad):
-        problem.fields = [Fault(camel(v.field), v.description) for v in bad.field_violations]
-    elif detail.Unpack(retry):
-        problem.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    problem.detail = status.message
+    for detail in status.details:
+        if detail.Unpack(info):
+            problem.reason = info.reason
+            problem.metadata = dict(info.metadata)
+        elif detail.Unpack(bad):
+            problem.fields = [Fault(camel(v.field), v.description) for v in bad.field_violations]
+        elif detail.Unpack(retry):
+            problem.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9

@@ -1,0 +1,74 @@
+"""The web application: the route table, health, metrics and documentation behind the edge."""
+
+from http import HTTPStatus
+
+import grpc
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bff import docs, gateway, health, log
+from bff.edge import Edge
+from bff.limits import BodyLimit
+from bff.metrics import RequestMetrics
+from bff.problem import Problem
+from bff.routes import ROUTES
+from bff.settings import Settings
+from bff.visit import visit_of
+
+
+def create_app(
+    channel: grpc.aio.Channel,
+    settings: Settings,
+    *,
+    logger: log.Logger | None = None,
+    metrics: CollectorRegistry | None = None,
+) -> FastAPI:
+    """Build the application over a channel, be it gRPC or in this process; it does not close it.
+
+    `metrics` is the registry that /metrics shows; with none given the application has its own.
+    """
+    logger = logger or log.logger(settings.log_level)
+    metrics = metrics or CollectorRegistry()
+    app = FastAPI(
+        title="Carelane", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    app.router.routes += gateway.resources(ROUTES, channel, settings.call_timeout, logger)
+    app.router.routes += health.routes(channel, metrics)
+    if settings.docs:
+        app.router.routes += docs.routes(ROUTES)
+    app.add_exception_handler(HTTPException, _refuse)
+    _wrap(app, settings, logger, RequestMetrics(metrics))
+    return app
+
+
+def _wrap(app: FastAPI, settings: Settings, logger: log.Logger, metrics: RequestMetrics) -> None:
+    """Add the middleware, the innermost first."""
+    app.add_middleware(BodyLimit, largest=settings.body_limit)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "x-request-id", "traceparent"],
+        expose_headers=["x-request-id", "retry-after"],
+    )
+    app.add_middleware(
+        Edge,
+        proxies=settings.proxies,
+        log=logger,
+        metrics=metrics,
+        secure=settings.in_production,
+    )
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Turn what the router refuses into a problem."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    reasons = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+    reason = reasons.get(status, "MALFORMED" if status < 500 else "INTERNAL")
+    headers = error.headers if isinstance(error, HTTPException) else None
+    problem = Problem(status, reason, f"{HTTPStatus(status).phrase}.", headers=headers)
+    return problem.response(visit_of(request.scope).request_id)

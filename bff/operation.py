@@ -1,0 +1,157 @@
+"""One line of the route table at work: HTTP request → RPC → HTTP response."""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import grpc
+import orjson
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from starlette.types import Receive, Scope, Send
+
+from bff import text_fields
+from bff.body import decoded, received
+from bff.from_json import assigner, object_filler
+from bff.names import camel, snake
+from bff.problem import Invalid, Problem, invalid, of_rpc
+from bff.route import Route
+from bff.to_json import converter
+from bff.visit import Visit, visit_of
+
+PATIENCE: Final = 0.1  # seconds a call may take before we look whether its client is still there
+
+Call = Callable[..., Any]
+
+
+def rpc_of(route: Route) -> MethodDescriptor:
+    """Answer the descriptor of the RPC that a route makes; a wrong name is an error at start."""
+    service = _service_module(route.rpc, "pb2").DESCRIPTOR
+    _, service_name, method = route.rpc.rsplit(".", 2)
+    return cast(MethodDescriptor, service.services_by_name[service_name].methods_by_name[method])
+
+
+def _service_module(rpc: str, kind: str) -> Any:
+    """Import the generated code of a service: AuthService is in auth_service_pb2."""
+    package, service, _ = rpc.rsplit(".", 2)
+    name = snake(service[0].lower() + service[1:])
+    return importlib.import_module(f"{package}.{name}_{kind}")
+
+
+def _stub_call(route: Route, channel: grpc.aio.Channel) -> Call:
+    _, service, method = route.rpc.rsplit(".", 2)
+    stub = getattr(_service_module(route.rpc, "pb2_grpc"), f"{service}Stub")(channel)
+    return cast(Call, getattr(stub, method))
+
+
+class Operation:
+    """Answers the requests of one route."""
+
+    def __init__(self, route: Route, channel: grpc.aio.Channel, timeout: float) -> None:
+        rpc = rpc_of(route)
+        self.route = route
+        self._timeout = timeout
+        self._call = _stub_call(route, channel)
+        self._new: Callable[[], Message] = GetMessageClass(rpc.input_type)
+        self._to_json = converter(rpc.output_type)
+        takes = text_fields.takers(rpc.input_type)
+        in_path = path_fields(route)
+        self._path = {name: takes[name] for name in in_path}
+        takes = {name: take for name, take in takes.items() if name not in in_path}
+        self._query = {} if route.takes_body else takes
+        fields = [field for field in rpc.input_type.fields if field.json_name not in in_path]
+        self._fill = object_filler({field.json_name: assigner(field) for field in fields})
+        self._cache = f"public, max-age={route.cache}" if route.cache else "no-store"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; failures leave as Problem."""
+        raw = await received(receive) if self.route.takes_body else b""
+        message = self._request(scope, raw)
+        answer = await self._answer(message, visit_of(scope), receive)
+        body = orjson.dumps(self._to_json(answer))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", self._cache.encode()),
+        ]
+        await send({"type": "http.response.start", "status": self.route.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _request(self, scope: Scope, raw: bytes) -> Message:
+        """Fill the request from path, query and body."""
+        message = self._new()
+        try:
+            if self._path:
+                given = {camel(name): [text] for name, text in scope["path_params"].items()}
+                text_fields.take_all(message, self._path, given)
+            if scope["query_string"]:
+                texts = text_fields.texts_of_query(scope["query_string"])
+                text_fields.take_all(message, self._query, texts)
+            if raw:
+                require_json(scope)
+                self._fill(message, decoded(raw))
+        except Invalid as wrong:
+            raise invalid(wrong.faults) from None
+        return message
+
+    async def _answer(self, message: Message, visit: Visit, receive: Receive) -> Message:
+        call = self._call(message, timeout=self._timeout, metadata=visit.metadata())
+        watch = _Watch(call, receive)
+        try:
+            return cast(Message, await call)
+        except grpc.aio.AioRpcError as error:
+            raise of_rpc(error) from None
+        except asyncio.CancelledError:
+            if not watch.client_left:
+                raise
+            raise Problem(499, "CANCELLED", "The client went away.") from None
+        finally:
+            watch.end()
+
+
+def path_fields(route: Route) -> list[str]:
+    """Answer the JSON names of the fields in a route's path."""
+    return [
+        camel(part[1:-1])
+        for part in route.path.split("/")
+        if part.startswith("{") and part.endswith("}")
+    ]
+
+
+def require_json(scope: Scope) -> None:
+    """Refuse a body of another type: a form, for one, any site could make a browser send."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value.split(b";", 1)[0].strip().lower() == b"application/json":
+                return
+            break
+    raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
+
+
+class _Watch:
+    """Cancels a call when its client goes away; looks only once the call has taken a while."""
+
+    __slots__ = ("_call", "_receive", "_task", "_timer", "client_left")
+
+    def __init__(self, call: Any, receive: Receive) -> None:
+        self.client_left = False
+        self._call = call
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_left = True
+        self._call.cancel()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._task:
+            self._task.cancel()

@@ -1,0 +1,18 @@
+"""/api/appointments: booking a visit, and following it to its end."""
+
+from typing import Final
+
+from bff.route import Route
+
+_SERVICE: Final = "carelane.appointment.v1.AppointmentService"
+_ONE: Final = "/api/appointments/{appointment_id}"
+
+ROUTES: Final = (
+    Route("POST", "/api/appointments", f"{_SERVICE}.BookAppointment", status=201),
+    Route("GET", "/api/appointments", f"{_SERVICE}.ListAppointments"),
+    Route("GET", _ONE, f"{_SERVICE}.GetAppointment"),
+    Route("POST", f"{_ONE}/confirm", f"{_SERVICE}.ConfirmAppointment"),
+    Route("POST", f"{_ONE}/cancel", f"{_SERVICE}.CancelAppointment"),
+    Route("POST", f"{_ONE}/complete", f"{_SERVICE}.CompleteAppointment"),
+    Route("POST", f"{_ONE}/no-show", f"{_SERVICE}.MarkNoShow"),
+)

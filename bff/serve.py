@@ -1,0 +1,79 @@
+"""Serving the application over HTTP, alone or inside another process."""
+
+import ipaddress
+from pathlib import Path
+from typing import Final
+
+import grpc
+import uvicorn
+from starlette.types import ASGIApp
+
+from bff.app import create_app
+from bff.log import logger
+from bff.settings import Settings
+
+# One connection carries all calls of a process; HTTP/2 pings find a server that vanished.
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.enable_retries", 0),
+)
+
+
+def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """Make the HTTP server, unstarted.
+
+    `await server.serve()` runs it until SIGINT or SIGTERM, or until `should_exit` is set; inside
+    a process that handles signals itself, use `serve_quietly`.
+    """
+    host, _, port = settings.http_address.rpartition(":")
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host.strip("[]"),
+            port=int(port),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=8,
+            limit_concurrency=1000,
+            backlog=1024,
+        )
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve REST over a channel to the gRPC server of the settings, until a signal."""
+    log = logger(settings.log_level)
+    async with connect(settings) as channel:
+        app = create_app(channel, settings, logger=log)
+        await server(app, settings).serve()
+
+
+def connect(settings: Settings) -> grpc.aio.Channel:
+    """Open a channel to the gRPC server; production refuses one in clear text across a network."""
+    if settings.grpc_ca_file:
+        authority = Path(settings.grpc_ca_file).read_bytes()
+        credentials = grpc.ssl_channel_credentials(authority)
+        return grpc.aio.secure_channel(settings.grpc_target, credentials, _OPTIONS)
+    if settings.in_production and not (settings.grpc_plaintext or _is_here(settings.grpc_target)):
+        raise ValueError("set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant")
+    return grpc.aio.insecure_channel(settings.grpc_target, _OPTIONS)
+
+
+def _is_here(target: str) -> bool:
+    host = target.rpartition(":")[0].strip("[]")
+    if target.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""The settings of the BFF; a field in capitals is its environment variable."""
+
+import ipaddress
+from functools import cached_property
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bff.visit import Networks
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What can be set; lists are written with commas between."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    http_address: str = Field(
+        "127.0.0.1:8000", description="Where REST is served, as host:port.", pattern=r"^.+:\d{1,5}$"
+    )
+    grpc_target: str = Field(
+        "127.0.0.1:50051", description="The gRPC server, when the BFF runs alone."
+    )
+    grpc_ca_file: str = Field(
+        "", description="Certificate authority of the gRPC server; empty joins it without TLS."
+    )
+    grpc_plaintext: bool = Field(
+        False, description="Production only: says that joining without TLS is meant."
+    )
+    cors_origins: Names = Field(
+        ("http://localhost:3000",), description="Origins of the web app, exact, with scheme."
+    )
+    trusted_proxies: Names = Field(
+        (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8."
+    )
+    body_limit: int = Field(1024 * 1024, ge=1024, description="Largest body in bytes.")
+    call_timeout: float = Field(30.0, gt=0, le=30, description="Seconds an RPC may take.")
+    docs: bool = Field(True, description="Serve /docs and /openapi.json.")
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            exact = f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and (parts.scheme not in {"http", "https"} or origin != exact):
+                raise ValueError(
+                    "an origin is written like https://app.example.com, without a path"
+                )
+        return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ipaddress.ip_network(proxy)
+        return proxies
+
+    @model_validator(mode="after")
+    def _strong_in_production(self) -> Self:
+        if self.environment != "production":
+            return self
+        if any(origin == "*" or origin.startswith("http://") for origin in self.cors_origins):
+            raise ValueError("CORS_ORIGINS must be exact https origins in production")
+        return self
+
+    @cached_property
+    def proxies(self) -> Networks:
+        """The trusted proxies as networks."""
+        return tuple(ipaddress.ip_network(proxy) for proxy in self.trusted_proxies)
+
+    @property
+    def in_production(self) -> bool:
+        return self.environment == "production"
