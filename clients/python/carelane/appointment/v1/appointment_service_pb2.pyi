@@ -248,8 +248,9 @@ class ListDoctorAppointmentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     doctor_id: _builtins.str
-    """Only this doctor; empty for the caller's own, or, for staff, for all
-    doctors of their clinics.
+    """Only this doctor. Empty with `clinic_id` is every doctor of the clinic;
+    empty without it, for a doctor, is the caller, and else everyone at the
+    caller's clinics.
     """
     clinic_id: _builtins.str
     """Only this clinic; empty for all."""

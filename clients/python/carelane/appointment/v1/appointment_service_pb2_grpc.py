@@ -120,9 +120,9 @@ class AppointmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDoctorAppointments(self, request, context):
-        """ListDoctorAppointments lists a doctor's schedule by day: the calling
-        doctor's own at every clinic, or, for a clinic's staff, that of the doctors
-        at their clinics. Reads only.
+        """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
+        every clinic, and all visits at the clinics where the caller is owner,
+        manager or front desk. To others it is empty. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """

@@ -58,9 +58,9 @@ class AppointmentServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     ListDoctorAppointments: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ListDoctorAppointmentsRequest, _appointment_service_pb2.ListDoctorAppointmentsResponse]
-    """ListDoctorAppointments lists a doctor's schedule by day: the calling
-    doctor's own at every clinic, or, for a clinic's staff, that of the doctors
-    at their clinics. Reads only.
+    """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
+    every clinic, and all visits at the clinics where the caller is owner,
+    manager or front desk. To others it is empty. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -130,9 +130,9 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     ListDoctorAppointments: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ListDoctorAppointmentsRequest, _appointment_service_pb2.ListDoctorAppointmentsResponse]  # type: ignore[assignment]
-    """ListDoctorAppointments lists a doctor's schedule by day: the calling
-    doctor's own at every clinic, or, for a clinic's staff, that of the doctors
-    at their clinics. Reads only.
+    """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
+    every clinic, and all visits at the clinics where the caller is owner,
+    manager or front desk. To others it is empty. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -223,9 +223,9 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _appointment_service_pb2.ListDoctorAppointmentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.ListDoctorAppointmentsResponse, _abc.Awaitable[_appointment_service_pb2.ListDoctorAppointmentsResponse]]:
-        """ListDoctorAppointments lists a doctor's schedule by day: the calling
-        doctor's own at every clinic, or, for a clinic's staff, that of the doctors
-        at their clinics. Reads only.
+        """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
+        every clinic, and all visits at the clinics where the caller is owner,
+        manager or front desk. To others it is empty. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
