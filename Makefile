@@ -9,6 +9,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := copy
+export GRPC_VERBOSITY ?= ERROR
 
 SOURCES := server bff launch
 PROTO_CACHE := .cache/proto
