@@ -164,22 +164,49 @@ SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT coalesce(array_agg(clinic_id), '{}') FROM clinic_member
    WHERE user_id = app_user() AND role IN ('owner', 'manager')
 $$;
+-- Those whose managers and owners, too, the caller may choose.
+CREATE FUNCTION app_owned_clinics() RETURNS uuid[] LANGUAGE sql STABLE
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT coalesce(array_agg(clinic_id), '{}') FROM clinic_member
+   WHERE user_id = app_user() AND role = 'owner'
+$$;
 -- Whether a clinic has no member yet: who opens it becomes its first owner.
 CREATE FUNCTION clinic_is_empty(clinic uuid) RETURNS boolean LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT NOT EXISTS (SELECT FROM clinic_member WHERE clinic_id = clinic)
 $$;
+-- The account behind an e-mail address, for those who may let somebody work at a clinic.
+CREATE FUNCTION find_account(address text)
+RETURNS TABLE (user_id uuid, email text, full_name text, role text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT u.user_id, u.email, u.full_name, u.role FROM user_account u
+   WHERE lower(u.email) = lower(address) AND u.status = 'active'
+     AND cardinality(app_managed_clinics()) > 0
+$$;
+REVOKE EXECUTE ON FUNCTION find_account FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_account TO carelane_app;
 """
 
 REFERENCE = ("specialty", "symptom", "city")
 MEMBERSHIPS = "clinic_id = ANY ((SELECT app_memberships())::uuid[])"
 CLINICS = "clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 MANAGED = "clinic_id = ANY ((SELECT app_managed_clinics())::uuid[])"
+OWNED = "clinic_id = ANY ((SELECT app_owned_clinics())::uuid[])"
+BELOW = f"({MANAGED} AND role IN ('front_desk', 'doctor')) OR {OWNED}"
 ADMIN = "(SELECT app_admin()) IS NOT NULL"
 OWN = "doctor_id = (SELECT app_user())"
 OWN_PRACTICE = (
     "EXISTS (SELECT FROM practice p WHERE p.practice_id = visit_type.practice_id"
     f" AND (p.{OWN} OR p.{MANAGED}))"
+)
+# No doctor verifies themselves: that a profile is verified needs a request that was granted.
+UNVERIFIED = (
+    f"{OWN} AND (verification_status <> 'verified' OR EXISTS (SELECT FROM verification v"
+    " WHERE v.doctor_id = doctor_profile.doctor_id AND v.status = 'verified'))"
+)
+FELLOW = (
+    "EXISTS (SELECT FROM clinic_member m WHERE m.user_id = user_account.user_id"
+    f" AND m.{MEMBERSHIPS})"
 )
 FIRST_OWNER = "user_id = (SELECT app_user()) AND role = 'owner' AND clinic_is_empty(clinic_id)"
 
@@ -196,29 +223,50 @@ def upgrade() -> None:
     app = "carelane_app"
     # A new clinic has no member, so that nothing ties it to its opener yet.
     allow("clinic", app, "INSERT", "(SELECT app_user()) IS NOT NULL")
-    allow("clinic", app, "UPDATE", MANAGED)
+    columns = "name, address, city_id, latitude, longitude, time_zone, phone, update_time"
+    allow_columns("clinic", columns, MANAGED)
     allow("clinic_member", app, "SELECT", f"{MEMBERSHIPS} OR {ADMIN}")
-    allow("clinic_member", app, "INSERT", f"{MANAGED} OR ({FIRST_OWNER})")
-    allow("clinic_member", app, "UPDATE", MANAGED)
-    allow("clinic_member", app, "DELETE", f"{MANAGED} OR user_id = (SELECT app_user())")
-    allow("doctor_profile", app, "INSERT", OWN)
-    allow("doctor_profile", app, "UPDATE", f"{OWN} OR {ADMIN}")
+    allow("clinic_member", app, "INSERT", f"{BELOW} OR ({FIRST_OWNER})")
+    allow_columns("clinic_member", "role", BELOW)
+    allow("clinic_member", app, "DELETE", f"{BELOW} OR user_id = (SELECT app_user())")
+    allow("doctor_profile", app, "INSERT", UNVERIFIED)
+    columns = "full_name, qualifications, practising_since, languages, bio"
+    columns += ", verification_status, revision, update_time"
+    allow_columns("doctor_profile", columns, f"{OWN} OR {ADMIN}", f"({UNVERIFIED}) OR {ADMIN}")
     allow("doctor_specialty", app, "INSERT, DELETE", OWN)
-    allow("verification", app, "SELECT, UPDATE", f"{OWN} OR {ADMIN}")
-    allow("verification", app, "INSERT", OWN)
+    allow("verification", app, "SELECT", f"{OWN} OR {ADMIN}")
+    allow("verification", app, "INSERT", f"{OWN} AND status = 'pending'")
+    asked = f"{OWN} AND status = 'superseded'"
+    columns = "status, reason, decide_time, decided_by"
+    allow_columns("verification", columns, f"{OWN} OR {ADMIN}", f"({asked}) OR {ADMIN}")
     allow("practice", app, "INSERT", f"{OWN} AND {MEMBERSHIPS}")
-    allow("practice", app, "UPDATE", f"{OWN} OR {MANAGED}")
+    allow_columns("practice", "fee, status", f"{OWN} OR {MANAGED}")
     allow("visit_type", app, "SELECT")
     allow("visit_type", "carelane_worker", "SELECT")
-    allow("visit_type", app, "INSERT, UPDATE", OWN_PRACTICE)
+    allow("visit_type", app, "INSERT", OWN_PRACTICE)
+    columns = "name, length_minutes, buffer_before_minutes, buffer_after_minutes"
+    columns += ", interval_minutes, offset_minutes, notice_minutes, horizon_days, price, is_default"
+    allow_columns("visit_type", columns, OWN_PRACTICE)
+    op.execute(f"CREATE POLICY fellow_members ON user_account FOR SELECT TO {app} USING ({FELLOW})")
     for table in ("clinic_feed", "feed_entry"):
         allow(table, app, "SELECT", CLINICS)
 
 
+def allow_columns(table: str, columns: str, rows: str, check: str = "") -> None:
+    """Let the server change these columns of the rows for which `rows` holds, and no others."""
+    op.execute(f"GRANT UPDATE ({columns}) ON {table} TO carelane_app")
+    op.execute(
+        f"CREATE POLICY carelane_app_update ON {table} FOR UPDATE TO carelane_app"
+        f" USING ({rows}) WITH CHECK ({check or rows})"
+    )
+
+
 def downgrade() -> None:
+    op.execute("DROP POLICY fellow_members ON user_account")
     for table in ("feed_entry", "clinic_feed"):
         op.execute(f"DROP POLICY carelane_app_select ON {table}")
         op.execute(f"REVOKE ALL ON {table} FROM carelane_app")
     op.execute("DROP TABLE visit_type, practice, verification, doctor_specialty, doctor_profile")
     op.execute("DROP TABLE clinic_member, clinic, city, symptom, specialty")
-    op.execute("DROP FUNCTION app_memberships, app_clinics, app_managed_clinics, clinic_is_empty")
+    op.execute("DROP FUNCTION find_account, app_memberships, app_clinics, app_managed_clinics")
+    op.execute("DROP FUNCTION app_owned_clinics, clinic_is_empty")
