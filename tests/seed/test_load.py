@@ -1,0 +1,168 @@
+"""What seeding leaves in the database."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from launch.errors import Refusal
+from launch.migrate import upgrade
+from launch.postgres import EmbeddedPostgres
+from launch.seed import load, store
+from launch.seed.load import Request, seed
+from launch.seed.world import Size
+from launch.signals import Interrupted
+
+NOW = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)
+SMALL = Request(Size.of(60), now=NOW)
+COUNTS = (
+    "SELECT (SELECT count(*) FROM doctor_profile) AS doctors, (SELECT count(*) FROM clinic "
+    "WHERE kind = 'clinic') AS clinics, (SELECT count(*) FROM appointment) AS appointments, "
+    "(SELECT count(*) FROM payment_transaction) AS payments, "
+    "(SELECT count(*) FROM user_account WHERE role = 'patient') AS patients"
+)
+
+
+@pytest.fixture(scope="module")
+async def superuser(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that may make databases, and a migrated one to copy them from."""
+    connection = await asyncpg.connect(postgres.superuser_dsn)
+    await connection.execute("CREATE DATABASE unseeded OWNER carelane_owner")
+    upgrade(postgres.dsn("carelane_owner", "unseeded"))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def empty(postgres: EmbeddedPostgres, superuser: asyncpg.Connection) -> AsyncIterator[str]:
+    """A migrated database of its own; its owner's address."""
+    await superuser.execute("CREATE DATABASE seeding TEMPLATE unseeded OWNER carelane_owner")
+    yield postgres.dsn("carelane_owner", "seeding")
+    await superuser.execute("DROP DATABASE seeding WITH (FORCE)")
+
+
+@pytest.fixture
+async def owner(empty: str) -> AsyncIterator[asyncpg.Connection]:
+    async with store.connected(empty) as connection:
+        await connection.execute("SELECT pg_advisory_unlock_all()")
+        yield connection
+
+
+async def fingerprint(connection: asyncpg.Connection) -> str:
+    """Digest everything but what the database itself draws by lot."""
+    tables = ("doctor_profile", "weekly_rule", "appointment", "claim", "feed_entry", "practice")
+    digests = [
+        await connection.fetchval(
+            f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t"  # noqa: S608
+        )
+        for name in tables
+    ]
+    return " ".join(digests)
+
+
+async def test_a_world_of_the_asked_size_is_loaded_once(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    first = await seed(empty, SMALL)
+    counts = dict(await owner.fetchrow(COUNTS))
+    assert first.loaded
+    assert counts == {
+        "doctors": 60,
+        "clinics": 9,
+        "appointments": 600,
+        "payments": 600,
+        "patients": 150,
+    }
+    before = await fingerprint(owner)
+    second = await seed(empty, Request(Size.of(70)))
+    assert not second.loaded
+    assert "nothing was changed" in second.sentence
+    assert await fingerprint(owner) == before
+
+
+async def test_feeds_are_contiguous_and_money_follows_the_visits(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await seed(empty, SMALL)
+    gaps = await owner.fetchval(
+        "SELECT count(*) FROM (SELECT clinic_id, last_revision, array(SELECT revision FROM "
+        "feed_entry e WHERE e.clinic_id = f.clinic_id ORDER BY 1) AS had FROM clinic_feed f) t "
+        "WHERE had IS DISTINCT FROM array(SELECT generate_series(1, last_revision))"
+    )
+    assert gaps == 0
+    assert await owner.fetchval("SELECT count(*) FROM feed_entry") == 600
+    pairs = await owner.fetch(
+        "SELECT DISTINCT a.status, t.status AS paid FROM appointment a "
+        "JOIN payment_transaction t USING (appointment_id) ORDER BY 1"
+    )
+    assert [tuple(pair) for pair in pairs] == [
+        ("booked", "pending"),
+        ("cancelled", "voided"),
+        ("completed", "settled"),
+        ("no_show", "voided"),
+    ]
+
+
+async def test_a_visit_holds_its_time_unless_it_was_called_off(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await seed(empty, SMALL)
+    wrong = await owner.fetchval(
+        "SELECT count(*) FROM appointment a LEFT JOIN claim c ON c.claim_id = a.appointment_id "
+        "AND (c.start_time, c.end_time) = (a.start_time, a.end_time) "
+        "WHERE (c.claim_id IS NULL) <> (a.status = 'cancelled')"
+    )
+    assert wrong == 0
+
+
+async def test_policies_bind_the_owner_again_after_seeding(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    count = (
+        "SELECT count(*) FROM pg_class WHERE relforcerowsecurity "
+        "AND relnamespace = 'public'::regnamespace"
+    )
+    before = await owner.fetchval(count)
+    await seed(empty, SMALL)
+    assert await owner.fetchval(count) == before > 10
+
+
+async def test_an_interrupted_chunk_leaves_nothing_and_the_rest_is_finished_later(
+    empty: str, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launch.seed.world.CHUNK", 20)
+    await seed(empty, SMALL)
+    whole = await fingerprint(owner)
+    await owner.execute(
+        "TRUNCATE user_account, clinic_feed, clinic CASCADE; DELETE FROM seed.world"
+    )
+
+    def interrupt(done: float, total: int) -> None:
+        if done > 30:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await seed(empty, SMALL, interrupt)
+    assert await owner.fetchval("SELECT count(*) FROM doctor_profile") == 20
+    with pytest.raises(Refusal, match="part of a demo world of 60 doctors"):
+        await seed(empty, Request(Size.of(70)))
+    assert (await seed(empty, Request())).loaded
+    assert await fingerprint(owner) == whole
+
+
+async def test_reference_data_comes_alone_and_is_mended_when_it_differs(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await seed(empty, Request(reference_only=True))
+    assert await owner.fetchval("SELECT count(*) FROM doctor_profile") == 0
+    assert await owner.fetchval("SELECT count(*) FROM specialty") > 60
+    await owner.execute("UPDATE specialty SET name = 'Heart' WHERE slug = 'cardiology'")
+    await seed(empty, Request(reference_only=True))
+    name = "SELECT name FROM specialty WHERE slug = 'cardiology'"
+    assert await owner.fetchval(name) == "Cardiology"
+
+
+async def test_an_impossible_size_is_refused_in_a_sentence(empty: str) -> None:
+    with pytest.raises(Refusal, match="too many"):
+        await load.seed(empty, Request(Size(10, 1, 1, 1_000)))
