@@ -56,17 +56,25 @@ class Auth:
         self.keyed = KeyedHash([secrets.token_bytes(32)])
         self.authenticator = Authenticator(db, self.tokens)
         self._logger = log.logger("ERROR")
-        attempts = Attempts(Limits(db.clock, self._logger))
-        self._secrets = Secrets(self.tokens, self.keyed, passwords, attempts)
-        self.channel = self._serve(AuthServicer(db, self.authenticator, self._secrets))
+        self._passwords = passwords
+        self._attempts = Attempts(Limits(db.clock, self._logger))
+        self.channel = self._serve()
 
-    def _serve(self, servicer: AuthServicer) -> InProcessChannel:
+    def _serve(self) -> InProcessChannel:
         registry = rpc.Registry(
             self.authenticator, logger=self._logger, metrics=CallMetrics(CollectorRegistry())
         )
+        held = Secrets(self.tokens, self.keyed, self._passwords, self._attempts)
+        servicer = AuthServicer(self.db, self.authenticator, held)
         auth_service_pb2_grpc.add_AuthServiceServicer_to_server(servicer, registry)
-        self._stub = auth_service_pb2_grpc.AuthServiceStub(InProcessChannel(registry))
-        return InProcessChannel(registry)
+        channel = InProcessChannel(registry)
+        self._stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+        return channel
+
+    def rotate_refresh_key(self) -> None:
+        """Start the service anew with one more key for refresh tokens."""
+        self.keyed = KeyedHash([secrets.token_bytes(32), *self.keyed._keys])
+        self.channel = self._serve()
 
     def __getattr__(self, name: str) -> Any:
         request_type = getattr(pb, f"{name}Request")
