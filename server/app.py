@@ -1,0 +1,151 @@
+"""The server put together: what is opened, who serves, and how all of it ends."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from carelane.auth.v1 import auth_service_pb2_grpc
+from server.auth.attempts import Attempts
+from server.auth.authenticator import Authenticator
+from server.auth.keyed import KeyedHash
+from server.auth.limits import Limits
+from server.auth.passwords import Passwords
+from server.auth.servicer import AuthServicer, Secrets
+from server.auth.tokens import SigningKey, Tokens
+from server.core import log, rpc
+from server.core.clock import Clock, SystemClock
+from server.core.db import Database
+from server.core.keys import Keys
+from server.core.metrics import CallMetrics
+from server.core.paging import Pager
+from server.health import Health, reflect
+from server.settings import Settings
+
+Servicers = Iterable[tuple[Callable[[Any, Any], None], object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What servicers are built from."""
+
+    settings: Settings
+    db: Database
+    redis: Redis | None
+    logger: log.Logger
+    metrics: CollectorRegistry
+    pager: Pager
+    authenticator: Authenticator
+    secrets: Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A server that can be called; `registry` is for gRPC servers and in-process channels."""
+
+    parts: Parts
+    registry: rpc.Registry
+    health: Health
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING and end open streams with UNAVAILABLE; other calls go on."""
+        await self.health.stop()
+        self.registry.drain()
+
+
+def _servicers(parts: Parts) -> Servicers:
+    """List every service: how it is added, and who serves it."""
+    db = parts.db
+    return (
+        (
+            auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
+            AuthServicer(db, parts.authenticator, parts.secrets),
+        ),
+    )
+
+
+def build(parts: Parts) -> App:
+    """Put the servicers behind the guard; LookupError for an RPC that does not say who may call."""
+    registry = rpc.Registry(
+        parts.authenticator,
+        logger=parts.logger,
+        metrics=CallMetrics(parts.metrics),
+        trusted=parts.settings.proxies,
+    )
+    for add, servicer in _servicers(parts):
+        add(servicer, registry)
+    health = Health(parts.db, registry.services, parts.logger)
+    health.register(registry)
+    if parts.settings.reflection:
+        reflect(registry)
+    return App(parts, registry, health)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    logger: log.Logger | None = None,
+    metrics: CollectorRegistry | None = None,
+) -> AsyncIterator[App]:
+    """Connect to everything that the settings name, and close it in the end."""
+    clock = clock or SystemClock()
+    logger = logger or log.logger(settings.log_level)
+    dsn = settings.database_url.get_secret_value()
+    db = await Database.connect(dsn, clock, size=settings.database_pool_size)
+    redis = _redis(settings)
+    passwords = Passwords()
+    try:
+        parts = _parts(settings, db, logger, metrics or CollectorRegistry(), passwords, redis)
+        app = build(parts)
+        async with app.health.watching():
+            yield app
+    finally:
+        passwords.close()
+        if redis is not None:
+            await redis.aclose()
+        await db.close()
+
+
+def _parts(
+    settings: Settings,
+    db: Database,
+    logger: log.Logger,
+    metrics: CollectorRegistry,
+    passwords: Passwords,
+    redis: Redis | None,
+) -> Parts:
+    keys = Keys([key.get_secret_value() for key in settings.secret_keys])
+    tokens = Tokens(
+        _signing_keys(keys),
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        clock=db.clock,
+    )
+    attempts = Attempts(Limits(db.clock, logger, redis))
+    return Parts(
+        settings=settings,
+        db=db,
+        redis=redis,
+        logger=logger,
+        metrics=metrics,
+        pager=Pager(*keys.derive("page token")),
+        authenticator=Authenticator(db, tokens),
+        secrets=Secrets(tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts),
+    )
+
+
+def _signing_keys(keys: Keys) -> list[SigningKey]:
+    purpose = "access token"
+    pairs = zip(keys.names(purpose), keys.derive(purpose), strict=True)
+    return [SigningKey(name, Ed25519PrivateKey.from_private_bytes(key)) for name, key in pairs]
+
+
+def _redis(settings: Settings) -> Redis | None:
+    url = settings.redis_url.get_secret_value()
+    return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) if url else None

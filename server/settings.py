@@ -1,0 +1,164 @@
+"""The server's settings, read once from the environment; field names in capitals are the variables.
+
+`.env.example` shows each of them. In production, settings that weaken the platform are refused, all
+of them in one message.
+"""
+
+import ipaddress
+from functools import cached_property
+from ipaddress import ip_network
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from server.core.call import Networks
+
+Names = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+EXAMPLE_ISSUER = "https://carelane.example"
+SHORTEST_KEY = 32
+SHORTEST_PASSWORD = 16
+
+
+class Settings(BaseSettings):
+    """What can be set; lists are written with commas between."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL, as the role carelane_app."
+    )
+    worker_database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL, as carelane_worker; without it no jobs run here."
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections a process holds.")
+    embedded_services: bool = Field(
+        False, description="Set by `carelane up`, which runs the database itself."
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="Valkey or Redis; without it limits count per process."
+    )
+
+    secret_keys: Secrets = Field(
+        (),
+        description="What tokens are signed with, 32 random characters or more each; the first "
+        "signs, the others are still accepted. Without one, every start signs everybody out.",
+    )
+    token_issuer: str = Field(EXAMPLE_ISSUER, description="The `iss` of access tokens.")
+    token_audience: str = Field("carelane", description="The `aud` of access tokens.")
+
+    grpc_address: str = Field(
+        "127.0.0.1:50051",
+        description="Where gRPC is served, as host:port.",
+        pattern=r"^.+:\d{1,5}$",
+    )
+    grpc_plaintext: bool = Field(
+        False,
+        description="Production only: says that serving a public address without TLS is meant.",
+    )
+    tls_cert_file: str = Field("", description="Certificate chain of the gRPC server, PEM.")
+    tls_key_file: str = Field("", description="Its private key, PEM.")
+    tls_client_ca_file: str = Field(
+        "", description="Authority of client certificates, PEM; with it clients must have one."
+    )
+    reflection: bool = Field(True, description="Let grpcurl ask for the contract.")
+    max_concurrent_calls: int = Field(2000, ge=10, description="Calls at once; more are refused.")
+    trusted_proxies: Names = Field(
+        (), description="Networks of BFFs whose x-forwarded-for is believed, such as 10.0.0.0/8."
+    )
+    metrics_address: str = Field(
+        "",
+        description="Where /metrics, /healthz and /readyz are served over HTTP; empty for nowhere.",
+        pattern=r"^(.+:\d{1,5})?$",
+    )
+    stop_seconds: float = Field(
+        7.0, gt=0, le=8, description="How long calls may finish after SIGTERM."
+    )
+
+    @field_validator("secret_keys", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy)
+        return proxies
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
+            raise ValueError(f"each of SECRET_KEYS must have {SHORTEST_KEY} characters or more")
+        return keys
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE are set together")
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            raise ValueError("TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE")
+        if self.environment == "production" and (faults := self._weaknesses()):
+            raise ValueError("refused in production: " + "; ".join(faults))
+        return self
+
+    @cached_property
+    def proxies(self) -> Networks:
+        """The trusted proxies as networks."""
+        return tuple(ip_network(proxy) for proxy in self.trusted_proxies)
+
+    def _weaknesses(self) -> list[str]:
+        faults = [
+            *_database_faults("DATABASE_URL", self.database_url.get_secret_value()),
+            *_database_faults("WORKER_DATABASE_URL", self.worker_database_url.get_secret_value()),
+        ]
+        plain = not self.tls_cert_file and not self.grpc_plaintext
+        conditions = {
+            "SECRET_KEYS is not set": not self.secret_keys,
+            "one of SECRET_KEYS is repetitive": any(map(_is_repetitive, self.secret_keys)),
+            "the database is an embedded one": self.embedded_services,
+            "DATABASE_URL is not set": not self.database_url.get_secret_value(),
+            "TOKEN_ISSUER is the example's": self.token_issuer == EXAMPLE_ISSUER,
+            "GRPC_ADDRESS is public without TLS (GRPC_PLAINTEXT=true says that it is meant)": plain
+            and not is_local(self.grpc_address),
+            "REFLECTION is on": self.reflection,
+            "LOG_LEVEL is DEBUG": self.log_level == "DEBUG",
+        }
+        return faults + [fault for fault, holds in conditions.items() if holds]
+
+
+def is_local(address: str) -> bool:
+    """Tell whether only this machine reaches host:port."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _database_faults(name: str, dsn: str) -> list[str]:
+    if not dsn:
+        return []
+    parts = urlsplit(dsn)
+    faults = []
+    if parts.username == "postgres":
+        faults.append(f"{name} names the superuser")
+    if parts.hostname and len(parts.password or "") < SHORTEST_PASSWORD:
+        faults.append(f"{name} has a password of less than {SHORTEST_PASSWORD} characters")
+    return faults
+
+
+def _is_repetitive(secret: SecretStr) -> bool:
+    return len(set(secret.get_secret_value())) < SHORTEST_KEY // 4
