@@ -18,6 +18,7 @@ from server.core.errors import (
     InvalidField,
     Replay,
     Serialization,
+    Unauthenticated,
     Unavailable,
 )
 from server.core.statement import Statement, sql
@@ -79,6 +80,13 @@ class Transaction(Reader):
         self._connection = connection
         self._writes = writes
         self._once = once
+
+    @property
+    def user_id(self) -> UUID:
+        """The signed-in caller's; Unauthenticated when nobody is."""
+        if self.caller.user_id is None:
+            raise Unauthenticated
+        return self.caller.user_id
 
     async def one(self, statement: Statement, **values: Any) -> asyncpg.Record | None:
         return await self._connection.fetchrow(statement.text, *statement.arguments(values))  # type: ignore[no-any-return]

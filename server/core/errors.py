@@ -133,6 +133,12 @@ class Conflict(Error):
     text = "Another change came between; read again and repeat."
 
 
+class EtagMismatch(Conflict):
+    """Somebody else changed the thing since the caller read it."""
+
+    reason = "ETAG_MISMATCH"
+
+
 class OutOfRange(Error):
     """A value is outside what can be asked for, such as a time before the first year kept."""
 

@@ -40,6 +40,16 @@ def to_id(text: str, field: str) -> UUID:
     return found
 
 
+def to_optional_id(text: str, field: str) -> UUID | None:
+    """Read a UUID that may be left empty."""
+    return to_id(text, field) if text else None
+
+
+def to_optional_date(request: Any, field: str) -> date | None:
+    """Read the google.type.Date in `field` of a request; None when it is unset."""
+    return to_date(getattr(request, field), field) if request.HasField(field) else None
+
+
 def to_date(message: Any, field: str) -> date:
     """Read a google.type.Date; one without year, month or day is refused."""
     if not FIRST_YEAR <= message.year <= LAST_YEAR:
@@ -60,6 +70,11 @@ def to_time(message: Timestamp, field: str) -> datetime:
     if not (_FIRST_SECOND <= message.seconds < _END_SECOND and 0 <= message.nanos < 1_000_000_000):
         raise InvalidField(field, TIME_RULE)
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+
+
+def to_optional_time(request: Any, field: str) -> datetime | None:
+    """Read the Timestamp in `field` of a request; None when it is unset."""
+    return to_time(getattr(request, field), field) if request.HasField(field) else None
 
 
 def from_time(instant: datetime) -> Timestamp:

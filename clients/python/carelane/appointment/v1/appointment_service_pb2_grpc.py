@@ -132,8 +132,8 @@ class AppointmentServiceServicer:
 
     def ConfirmAppointment(self, request, context):
         """ConfirmAppointment tells the patient that the clinic expects them: it sets
-        `confirm_time`, and a visit that waits for its payment becomes BOOKED. The
-        doctor or the clinic's staff may. Atomic; idempotent by request_id.
+        `confirm_time` of a visit that is BOOKED. The doctor or the clinic's staff
+        may. Atomic; idempotent by request_id, and once confirmed without effect.
 
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
         its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT

@@ -66,8 +66,8 @@ class AppointmentServiceStub:
     """
     ConfirmAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ConfirmAppointmentRequest, _appointment_service_pb2.ConfirmAppointmentResponse]
     """ConfirmAppointment tells the patient that the clinic expects them: it sets
-    `confirm_time`, and a visit that waits for its payment becomes BOOKED. The
-    doctor or the clinic's staff may. Atomic; idempotent by request_id.
+    `confirm_time` of a visit that is BOOKED. The doctor or the clinic's staff
+    may. Atomic; idempotent by request_id, and once confirmed without effect.
 
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
@@ -138,8 +138,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     """
     ConfirmAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ConfirmAppointmentRequest, _appointment_service_pb2.ConfirmAppointmentResponse]  # type: ignore[assignment]
     """ConfirmAppointment tells the patient that the clinic expects them: it sets
-    `confirm_time`, and a visit that waits for its payment becomes BOOKED. The
-    doctor or the clinic's staff may. Atomic; idempotent by request_id.
+    `confirm_time` of a visit that is BOOKED. The doctor or the clinic's staff
+    may. Atomic; idempotent by request_id, and once confirmed without effect.
 
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
@@ -237,8 +237,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.ConfirmAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.ConfirmAppointmentResponse]]:
         """ConfirmAppointment tells the patient that the clinic expects them: it sets
-        `confirm_time`, and a visit that waits for its payment becomes BOOKED. The
-        doctor or the clinic's staff may. Atomic; idempotent by request_id.
+        `confirm_time` of a visit that is BOOKED. The doctor or the clinic's staff
+        may. Atomic; idempotent by request_id, and once confirmed without effect.
 
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
         its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT

@@ -1,0 +1,61 @@
+"""Write appointments as messages."""
+
+import asyncpg
+
+from carelane.appointment.v1 import appointment_pb2 as pb
+from carelane.appointment.v1 import transaction_pb2
+from server.core import wire
+
+STATUSES = wire.EnumNames(pb.AppointmentStatus)
+_PARTIES = wire.EnumNames(pb.AppointmentParty)
+_PAYMENT_STATUSES = wire.EnumNames(transaction_pb2.TransactionStatus)
+_METHODS = wire.EnumNames(transaction_pb2.PaymentMethod)
+
+
+def from_row(row: asyncpg.Record) -> pb.Appointment:
+    """Write a row of `view`."""
+    return pb.Appointment(
+        appointment_id=str(row["appointment_id"]),
+        status=STATUSES.number(row["status"]),
+        start_time=wire.from_time(row["start_time"]),
+        end_time=wire.from_time(row["end_time"]),
+        time_zone=row["time_zone"],
+        practice_id=str(row["practice_id"]),
+        visit_type_id=str(row["visit_type_id"]),
+        visit_type_name=row["visit_type_name"],
+        doctor_id=str(row["doctor_id"]),
+        doctor_name=row["doctor_name"],
+        clinic_id=str(row["clinic_id"]),
+        clinic_name=row["clinic_name"],
+        clinic_address=row["clinic_address"],
+        patient=_patient(row),
+        reason=row["reason"],
+        price=wire.from_money(row["price"], row["currency_code"]),
+        transaction=_transaction(row),
+        create_time=wire.from_time(row["create_time"]),
+        update_time=wire.from_time(row["update_time"]),
+        confirm_time=wire.from_time(row["confirm_time"]) if row["confirm_time"] else None,
+        cancelled_by=_PARTIES.number(row["cancelled_by"]),
+        cancel_reason=row["cancel_reason"],
+        etag=f"r{row['revision']}",
+    )
+
+
+def _patient(row: asyncpg.Record) -> pb.Patient:
+    return pb.Patient(
+        patient_id=str(row["patient_id"]),
+        full_name=row["patient_name"] or "",
+        phone=row["patient_phone"] or "",
+    )
+
+
+def _transaction(row: asyncpg.Record) -> transaction_pb2.Transaction | None:
+    if row["transaction_id"] is None:
+        return None
+    return transaction_pb2.Transaction(
+        transaction_id=str(row["transaction_id"]),
+        status=_PAYMENT_STATUSES.number(row["payment_status"]),
+        method=_METHODS.number(row["method"]),
+        amount=wire.from_money(row["amount"], row["currency_code"]),
+        settle_time=wire.from_time(row["settle_time"]) if row["settle_time"] else None,
+    )

@@ -1,0 +1,168 @@
+"""Following a visit to its end: confirm, cancel, complete, no-show."""
+
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
+
+from server.appointment.models import Appointment, PaymentTransaction
+from server.appointment.states import IllegalStatusChange, check_change
+from server.appointment.view import FIND, view
+from server.appointment.writes import record
+from server.availability import service as availability
+from server.availability.hours import local_day
+from server.core.db import Lock, Reader, Transaction, sql
+from server.core.errors import FailedPrecondition, NotFound, PermissionDenied
+
+
+class TooEarly(FailedPrecondition):
+    """The visit is not due yet."""
+
+    reason = "TOO_EARLY"
+
+
+class TooLate(FailedPrecondition):
+    """The visit has begun."""
+
+    reason = "TOO_LATE"
+
+
+_CHANGED = (
+    update(Appointment)
+    .where(Appointment.appointment_id == bindparam("appointment"))
+    .values(
+        status=bindparam("wanted"),
+        confirm_time=func.coalesce(
+            Appointment.confirm_time, bindparam("confirmed", type_=TIMESTAMP(timezone=True))
+        ),
+        cancelled_by=bindparam("party"),
+        cancel_reason=bindparam("why"),
+        revision=Appointment.revision + 1,
+        update_time=func.app_now(),
+    )
+    .returning(Appointment)
+    .cte("changed")
+)
+_PAID = (
+    update(PaymentTransaction)
+    .where(PaymentTransaction.appointment_id == bindparam("appointment"))
+    .values(
+        status=func.coalesce(bindparam("payment", type_=Text), PaymentTransaction.status),
+        settle_time=bindparam("settled"),
+    )
+    .returning(PaymentTransaction)
+    .cte("paid")
+)
+_FREED = availability.release(
+    select(_CHANGED.c.appointment_id).where(_CHANGED.c.status == "cancelled").cte("called_off")
+)
+_CHANGE = sql(view(_CHANGED, _PAID).add_cte(_FREED))
+
+
+def lock(appointment_id: UUID) -> Lock:
+    """Lock the calendar, then the appointment: the order that booking has, too."""
+    return Lock(
+        "SELECT FROM calendar WHERE doctor_id ="
+        " (SELECT doctor_id FROM appointment WHERE appointment_id = {0}) FOR UPDATE;"
+        "SELECT FROM appointment WHERE appointment_id = {0} FOR UPDATE",
+        appointment_id,
+    )
+
+
+async def find(reader: Reader, appointment_id: UUID) -> asyncpg.Record:
+    """Read an appointment; NotFound when the caller may not see it."""
+    row = await reader.one(FIND, appointment=appointment_id)
+    if row is None:
+        raise NotFound("There is no such appointment.")
+    return row
+
+
+async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the clinic expects the patient; confirming again changes nothing."""
+    row = await _find_for_clinic(tx, appointment_id)
+    if row["status"] != "booked":
+        raise IllegalStatusChange(
+            f"An appointment that is {row['status']} cannot be confirmed.",
+            metadata={"current": row["status"].upper(), "wanted": "BOOKED"},
+        )
+    if row["confirm_time"]:
+        return row
+    changed = await _change(tx, appointment_id, "booked", confirmed=tx.now)
+    record(tx, "appointment.confirmed", changed, fields=("confirm_time",))
+    return changed
+
+
+async def cancel(tx: Transaction, appointment_id: UUID, reason: str) -> asyncpg.Record:
+    """Call a visit off, free its time and void its payment; the patient only before it starts."""
+    row = await find(tx, appointment_id)
+    check_change(row["status"], "cancelled")
+    party = _party(tx, row)
+    if party == "patient" and row["start_time"] <= tx.now:
+        raise TooLate("The visit has begun; ask the clinic to cancel it.")
+    changed = await _change(
+        tx, appointment_id, "cancelled", party=party, why=reason.strip(), payment="voided"
+    )
+    record(tx, "appointment.cancelled", changed, fields=("status", "cancel_reason"))
+    return changed
+
+
+async def complete(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the visit took place, and settle its payment."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "completed")
+    if local_day(ZoneInfo(row["time_zone"]), tx.now) < row["local_date"]:
+        raise TooEarly("The visit is on a later day.")
+    changed = await _change(tx, appointment_id, "completed", payment="settled", settled=tx.now)
+    record(tx, "appointment.completed", changed, fields=("status",))
+    return changed
+
+
+async def mark_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the patient did not come, and void the payment."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "no_show")
+    if tx.now < row["start_time"]:
+        raise TooEarly("The visit has not started yet.")
+    changed = await _change(tx, appointment_id, "no_show", payment="voided")
+    record(tx, "appointment.no_show", changed, fields=("status",))
+    return changed
+
+
+async def _find_for_clinic(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    row = await find(tx, appointment_id)
+    if _party(tx, row) == "patient":
+        raise PermissionDenied("Only the doctor and the clinic may do this.")
+    return row
+
+
+def _party(tx: Transaction, row: asyncpg.Record) -> str:
+    """Say on whose side the caller is; who sees a visit of others is the clinic."""
+    if tx.caller.user_id == row["patient_id"]:
+        return "patient"
+    return "doctor" if tx.caller.user_id == row["doctor_id"] else "clinic"
+
+
+async def _change(
+    tx: Transaction,
+    appointment_id: UUID,
+    wanted: str,
+    *,
+    confirmed: datetime | None = None,
+    party: str | None = None,
+    why: str = "",
+    payment: str | None = None,
+    settled: datetime | None = None,
+) -> asyncpg.Record:
+    (row,) = await tx.all(
+        _CHANGE,
+        appointment=appointment_id,
+        wanted=wanted,
+        confirmed=confirmed,
+        party=party,
+        why=why,
+        payment=payment,
+        settled=settled,
+    )
+    return row

@@ -1,0 +1,17 @@
+"""What other domains may read of appointments, as selectables for their own statements."""
+
+from sqlalchemy import Subquery, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
+
+from server.appointment.models import Appointment
+from server.appointment.states import ACTIVE
+
+
+def coming_visits() -> Subquery:
+    """The visits that are still to take place, as far as the caller may see them."""
+    return (
+        select(Appointment.practice_id, Appointment.start_time, Appointment.end_time)
+        .where(Appointment.status == any_(literal(sorted(ACTIVE), ARRAY(Text))))
+        .subquery("coming_visits")
+    )

@@ -1,0 +1,137 @@
+"""AppointmentService: messages in, messages out."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import grpc
+from google.protobuf.message import Message
+
+from carelane.appointment.v1 import appointment_service_pb2 as pb
+from carelane.appointment.v1 import appointment_service_pb2_grpc
+from server.appointment import booking, lists, progress
+from server.appointment.messages import STATUSES, from_row
+from server.availability import service as availability
+from server.core import rpc, wire
+from server.core.db import Database, Transaction
+from server.core.paging import Pager
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceServicer):
+    """Serves booking, the lists of both sides, and the way of a visit to its end."""
+
+    def __init__(self, db: Database, pager: Pager) -> None:
+        self._db = db
+        self._pager = pager
+
+    async def BookAppointment(
+        self, request: pb.BookAppointmentRequest, context: Context
+    ) -> pb.BookAppointmentResponse:
+        caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
+        visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
+        start = wire.to_time(request.start_time, "start_time")
+        lock = availability.lock_by_practice(practice_id)
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            row = await booking.book(
+                tx,
+                tx.user_id,
+                practice_id=practice_id,
+                visit_type_id=visit_type_id,
+                start=start,
+                reason=request.reason,
+            )
+            return tx.answer(pb.BookAppointmentResponse(appointment=from_row(row)))
+
+    async def GetAppointment(
+        self, request: pb.GetAppointmentRequest, context: Context
+    ) -> pb.GetAppointmentResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            row = await progress.find(tx, appointment_id)
+        return pb.GetAppointmentResponse(appointment=from_row(row))
+
+    async def ListAppointments(
+        self, request: pb.ListAppointmentsRequest, context: Context
+    ) -> pb.ListAppointmentsResponse:
+        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        async with self._db.transaction(caller) as tx:
+            rows = await lists.of_patient(
+                tx,
+                statuses=[STATUSES.name(status) for status in request.statuses],
+                since=wire.to_optional_time(request, "from_time"),
+                until=wire.to_optional_time(request, "until_time"),
+                latest=request.order != pb.APPOINTMENT_ORDER_EARLIEST,
+                after=self._pager.start(request.page_token, caller, request),
+                size=size + 1,
+            )
+        return pb.ListAppointmentsResponse(
+            appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
+        )
+
+    async def ListDoctorAppointments(
+        self, request: pb.ListDoctorAppointmentsRequest, context: Context
+    ) -> pb.ListDoctorAppointmentsResponse:
+        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        async with self._db.transaction(caller) as tx:
+            rows = await lists.of_clinic(
+                tx,
+                doctor_id=wire.to_optional_id(request.doctor_id, "doctor_id"),
+                clinic_id=wire.to_optional_id(request.clinic_id, "clinic_id"),
+                first=wire.to_optional_date(request, "from_date"),
+                days=request.days or 1,
+                statuses=[STATUSES.name(status) for status in request.statuses],
+                after=self._pager.start(request.page_token, caller, request),
+                size=size + 1,
+            )
+        return pb.ListDoctorAppointmentsResponse(
+            appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
+        )
+
+    async def ConfirmAppointment(
+        self, request: pb.ConfirmAppointmentRequest, context: Context
+    ) -> pb.ConfirmAppointmentResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._changing(request, appointment_id) as tx:
+            row = await progress.confirm(tx, appointment_id)
+            return tx.answer(pb.ConfirmAppointmentResponse(appointment=from_row(row)))
+
+    async def CancelAppointment(
+        self, request: pb.CancelAppointmentRequest, context: Context
+    ) -> pb.CancelAppointmentResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._changing(request, appointment_id) as tx:
+            row = await progress.cancel(tx, appointment_id, request.reason)
+            return tx.answer(pb.CancelAppointmentResponse(appointment=from_row(row)))
+
+    async def CompleteAppointment(
+        self, request: pb.CompleteAppointmentRequest, context: Context
+    ) -> pb.CompleteAppointmentResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._changing(request, appointment_id) as tx:
+            row = await progress.complete(tx, appointment_id)
+            return tx.answer(pb.CompleteAppointmentResponse(appointment=from_row(row)))
+
+    async def MarkNoShow(
+        self, request: pb.MarkNoShowRequest, context: Context
+    ) -> pb.MarkNoShowResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._changing(request, appointment_id) as tx:
+            row = await progress.mark_no_show(tx, appointment_id)
+            return tx.answer(pb.MarkNoShowResponse(appointment=from_row(row)))
+
+    def _changing(
+        self, request: Message, appointment_id: UUID
+    ) -> AbstractAsyncContextManager[Transaction]:
+        lock = progress.lock(appointment_id)
+        return self._db.transaction(rpc.caller(), once=request, lock=lock)
+
+    def _next(self, rows: list[asyncpg.Record], size: int, request: Message) -> str:
+        """Make the token of the next page when more rows came than the page has."""
+        if len(rows) <= size:
+            return ""
+        last = rows[size - 1]
+        values = (last["start_time"], last["appointment_id"])
+        return self._pager.next(values, rpc.caller(), request)

@@ -1,0 +1,228 @@
+"""Reading and replacing a practice's hours."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import Uuid, any_, bindparam, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from server.appointment import queries as appointment
+from server.availability.hours import DAY, Hours, Rule, Span, Window, covered, local_day, spans
+from server.availability.models import DateOverride, WeeklyRule
+from server.availability.models import Hours as HoursRow
+from server.availability.schedule import hours_of, overrides_of, rules_of
+from server.availability.slots import MARGIN
+from server.core.db import Feed, Transaction, sql
+from server.core.errors import FailedPrecondition, InvalidField, NotFound
+from server.directory import queries as directory
+
+LAST_DAY = date(2200, 12, 31)
+
+
+class StrandsAppointments(FailedPrecondition):
+    """Booked visits would fall outside the new hours."""
+
+    reason = "STRANDS_APPOINTMENTS"
+
+
+@dataclass(frozen=True)
+class PracticeHours:
+    """A practice's hours from `today` on; `revision` is 0 while they were never set."""
+
+    practice_id: UUID
+    clinic_id: UUID
+    hours: Hours
+    today: date
+    revision: int
+    update_time: datetime | None
+
+
+_PRACTICE = directory.practices()
+_VISIT = appointment.coming_visits()
+_WANTED = bindparam("practice", type_=Uuid)
+_FIND = sql(
+    select(
+        *_PRACTICE.c,
+        HoursRow.revision,
+        HoursRow.update_time,
+        rules_of(_PRACTICE.c.practice_id).label("rules"),
+        overrides_of(_PRACTICE.c.practice_id).label("overrides"),
+    )
+    .join_from(_PRACTICE, HoursRow, HoursRow.practice_id == _PRACTICE.c.practice_id, isouter=True)
+    .where(
+        or_(
+            _PRACTICE.c.practice_id == _WANTED,
+            _WANTED.is_(None) & (_PRACTICE.c.doctor_id == func.app_user()),
+        ),
+        or_(
+            _PRACTICE.c.doctor_id == func.app_user(),
+            _PRACTICE.c.clinic_id == any_(func.app_clinics()),
+        ),
+    )
+)
+_COMING = sql(
+    select(_VISIT.c.start_time, _VISIT.c.end_time).where(
+        _VISIT.c.practice_id == bindparam("practice"), _VISIT.c.end_time > func.app_now()
+    )
+)
+_RAISE_REVISION = sql(
+    insert(HoursRow)
+    .values(practice_id=bindparam("practice"), clinic_id=bindparam("clinic"))
+    .on_conflict_do_update(
+        index_elements=[HoursRow.practice_id],
+        set_={"revision": HoursRow.revision + 1, "update_time": func.app_now()},
+    )
+    .returning(HoursRow.revision, HoursRow.update_time)
+)
+_CLEAR_RULES = sql(delete(WeeklyRule).where(WeeklyRule.practice_id == bindparam("practice")))
+_CLEAR_OVERRIDES = sql(
+    delete(DateOverride).where(
+        DateOverride.practice_id == bindparam("practice"), DateOverride.day >= bindparam("today")
+    )
+)
+_ADD_RULE = sql(
+    insert(WeeklyRule).values(
+        practice_id=bindparam("practice"),
+        clinic_id=bindparam("clinic"),
+        weekday=bindparam("weekday"),
+        start_minute=bindparam("start"),
+        end_minute=bindparam("end"),
+        valid_from=bindparam("since"),
+        valid_until=bindparam("until"),
+    )
+)
+_ADD_OVERRIDE = sql(
+    insert(DateOverride).values(
+        practice_id=bindparam("practice"),
+        clinic_id=bindparam("clinic"),
+        day=bindparam("day"),
+        starts=bindparam("starts"),
+        ends=bindparam("ends"),
+    )
+)
+
+
+async def find_hours(tx: Transaction, practice_id: UUID | None) -> PracticeHours:
+    """Read the hours of a practice that the caller may edit; None is the caller's only one.
+
+    Raises NotFound for another's practice, and InvalidField when the caller has several.
+    """
+    today = tx.now.date()
+    rows = await tx.all(_FIND, practice=practice_id, first=today - DAY, last=LAST_DAY)
+    if not rows:
+        raise NotFound("There is no such practice.")
+    if len(rows) > 1:
+        raise InvalidField("practice_id", "is needed: you have several practices")
+    return _practice_hours(rows[0], tx.now)
+
+
+async def set_hours(
+    tx: Transaction,
+    old: PracticeHours,
+    rules: tuple[Rule, ...],
+    overrides: dict[date, tuple[Window, ...]],
+    *,
+    allow_stranded: bool,
+) -> PracticeHours:
+    """Replace the weekly rules, and the overrides from today on. The calendar must be locked.
+
+    Raises StrandsAppointments, and InvalidField for an override of a past day.
+    """
+    _check_days(overrides, old.today)
+    new = replace(old, hours=replace(old.hours, rules=rules, overrides=overrides))
+    if not allow_stranded:
+        await _check_stranded(tx, old, new.hours)
+    saved = await _save(tx, new)
+    _record(tx, saved)
+    return saved
+
+
+async def _save(tx: Transaction, new: PracticeHours) -> PracticeHours:
+    where = {"practice": new.practice_id, "clinic": new.clinic_id}
+    (row,) = await tx.all(_RAISE_REVISION, **where)
+    await tx.run(_CLEAR_RULES, practice=new.practice_id)
+    await tx.run(_CLEAR_OVERRIDES, practice=new.practice_id, today=new.today)
+    await tx.many(_ADD_RULE, [where | _rule_values(rule) for rule in new.hours.rules])
+    await tx.many(
+        _ADD_OVERRIDE,
+        [where | _override_values(*override) for override in new.hours.overrides.items()],
+    )
+    return replace(new, revision=row["revision"], update_time=row["update_time"])
+
+
+def _rule_values(rule: Rule) -> dict[str, Any]:
+    return {
+        "weekday": rule.weekday,
+        "start": rule.window.start,
+        "end": rule.window.end,
+        "since": rule.valid_from,
+        "until": rule.valid_until,
+    }
+
+
+def _override_values(day: date, windows: Iterable[Window]) -> dict[str, Any]:
+    starts, ends = zip(*windows, strict=True) if windows else ((), ())
+    return {"day": day, "starts": starts, "ends": ends}
+
+
+def _record(tx: Transaction, saved: PracticeHours) -> None:
+    state = {
+        "practice_id": saved.practice_id,
+        "revision": saved.revision,
+        "time_zone": saved.hours.zone.key,
+        "rules": [list(_rule_values(rule).values()) for rule in saved.hours.rules],
+        "overrides": [[day, windows] for day, windows in saved.hours.overrides.items()],
+    }
+    tx.record(
+        "availability.set",
+        saved.practice_id,
+        clinic_id=saved.clinic_id,
+        fields=("rules", "overrides"),
+        feed=Feed("hours", saved.practice_id, state),
+    )
+
+
+async def _check_stranded(tx: Transaction, old: PracticeHours, new: Hours) -> None:
+    """Raise StrandsAppointments when visits inside the old hours are outside the new ones."""
+    visits = [Span(*row) for row in await tx.all(_COMING, practice=old.practice_id)]
+    stranded = len(set(_outside(visits, new)) - set(_outside(visits, old.hours)))
+    if stranded:
+        raise StrandsAppointments(
+            f"{stranded} booked visits would be outside the new hours;"
+            " move or cancel them, or say that they may stay.",
+            fields=(("rules", "must cover the booked visits, or allow_stranded be set"),),
+            metadata={"count": str(stranded)},
+        )
+
+
+def _outside(visits: list[Span], hours: Hours) -> list[Span]:
+    if not visits:
+        return []
+    first = local_day(hours.zone, min(visit.start for visit in visits)) - MARGIN
+    last = local_day(hours.zone, max(visit.end for visit in visits)) + MARGIN
+    opened = spans(hours, first, last)
+    return [visit for visit in visits if not covered(opened, visit)]
+
+
+def _check_days(overrides: Iterable[date], today: date) -> None:
+    for index, day in enumerate(overrides):
+        if day < today:
+            raise InvalidField(f"overrides[{index}].date", "must be today or later")
+
+
+def _practice_hours(row: asyncpg.Record, now: datetime) -> PracticeHours:
+    hours = hours_of(row)
+    today = local_day(hours.zone, now)
+    coming = {day: windows for day, windows in hours.overrides.items() if day >= today}
+    return PracticeHours(
+        practice_id=UUID(int=row["practice_id"].int),
+        clinic_id=UUID(int=row["clinic_id"].int),
+        hours=replace(hours, overrides=coming),
+        today=today,
+        revision=row["revision"] or 0,
+        update_time=row["update_time"],
+    )

@@ -1,0 +1,211 @@
+"""Read what decides whether a time can be booked: one query, whatever the number of days."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from sqlalchemy import (
+    DATE,
+    TIMESTAMP,
+    ColumnElement,
+    ScalarSelect,
+    Uuid,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from server.availability.hours import Hours, Rule, Span, Window
+from server.availability.models import Claim, DateOverride, WeeklyRule
+from server.availability.slots import MARGIN, Schedule, Terms
+from server.core.db import Reader, sql
+from server.directory import queries as directory
+
+
+def rules_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select the weekly rules of a practice as one value; `hours_of` reads it."""
+    return (
+        select(
+            func.jsonb_agg(
+                func.jsonb_build_array(
+                    WeeklyRule.weekday,
+                    WeeklyRule.start_minute,
+                    WeeklyRule.end_minute,
+                    WeeklyRule.valid_from,
+                    WeeklyRule.valid_until,
+                )
+            )
+        )
+        .where(WeeklyRule.practice_id == practice_id)
+        .scalar_subquery()
+    )
+
+
+def overrides_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select its overrides from the day `first` to `last` as one value."""
+    return (
+        select(
+            func.jsonb_agg(
+                func.jsonb_build_array(DateOverride.day, DateOverride.starts, DateOverride.ends)
+            )
+        )
+        .where(
+            DateOverride.practice_id == practice_id,
+            DateOverride.day.between(bindparam("first", type_=DATE), bindparam("last", type_=DATE)),
+        )
+        .scalar_subquery()
+    )
+
+
+_PRACTICE, _VISIT = directory.practices(), directory.visit_types()
+_INSTANT = TIMESTAMP(timezone=True)
+
+_BUSY = (
+    select(
+        func.array_agg(aggregate_order_by(Claim.start_time, Claim.start_time)).label("starts"),
+        func.array_agg(aggregate_order_by(Claim.end_time, Claim.start_time)).label("ends"),
+    )
+    .where(
+        Claim.doctor_id == _PRACTICE.c.doctor_id,
+        Claim.start_time.between(
+            bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
+        ),
+        or_(Claim.expire_time.is_(None), Claim.expire_time > func.app_now()),
+    )
+    .lateral("busy")
+)
+_WANTED_VISIT = bindparam("visit_type", type_=Uuid)
+_WANTED_PRACTICE = bindparam("practice", type_=Uuid)
+_READ = (
+    select(
+        *_PRACTICE.c,
+        *(column for column in _VISIT.c if column.key != "practice_id"),
+        rules_of(_PRACTICE.c.practice_id).label("rules"),
+        overrides_of(_PRACTICE.c.practice_id).label("overrides"),
+        _BUSY.c.starts,
+        _BUSY.c.ends,
+    )
+    .select_from(_PRACTICE.join(_VISIT, _VISIT.c.practice_id == _PRACTICE.c.practice_id))
+    .join(_BUSY, true())
+    .where(
+        _PRACTICE.c.bookable,
+        or_(_VISIT.c.visit_type_id == _WANTED_VISIT, _WANTED_VISIT.is_(None) & _VISIT.c.is_default),
+    )
+    .order_by(_PRACTICE.c.create_time, _PRACTICE.c.practice_id)
+)
+_OF_PRACTICE = sql(_READ.where(_PRACTICE.c.practice_id == _WANTED_PRACTICE))
+_OF_DOCTOR = sql(
+    _READ.where(
+        _PRACTICE.c.doctor_id == bindparam("doctor"),
+        or_(_PRACTICE.c.practice_id == _WANTED_PRACTICE, _WANTED_PRACTICE.is_(None)),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A visit type of a practice, its schedule, and what a booking copies from them."""
+
+    practice_id: UUID
+    doctor_id: UUID
+    clinic_id: UUID
+    visit_type_id: UUID
+    visit_type_name: str
+    price: Decimal
+    currency_code: str
+    schedule: Schedule
+
+
+async def of_practice(
+    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, first: date, last: date
+) -> Offer | None:
+    """Read a visit type, the default one for None; None when it cannot be booked at all."""
+    row = await reader.one(
+        _OF_PRACTICE, practice=practice_id, visit_type=visit_type_id, **_bounds(first, last)
+    )
+    return _offer(row, first, last) if row else None
+
+
+async def of_doctor(
+    reader: Reader,
+    doctor_id: UUID,
+    first: date,
+    last: date,
+    *,
+    practice_id: UUID | None = None,
+    visit_type_id: UUID | None = None,
+) -> list[Offer]:
+    """Read one visit type of each of a doctor's practices, the oldest practice first."""
+    rows = await reader.all(
+        _OF_DOCTOR,
+        doctor=doctor_id,
+        practice=practice_id,
+        visit_type=visit_type_id,
+        **_bounds(first, last),
+    )
+    return [_offer(row, first, last) for row in rows]
+
+
+def hours_of(row: asyncpg.Record) -> Hours:
+    """Read the hours from a row with time_zone, rules and overrides."""
+    return Hours(
+        ZoneInfo(row["time_zone"]),
+        tuple(_rule(*values) for values in row["rules"] or ()),
+        {
+            date.fromisoformat(day): tuple(map(Window, starts, ends))
+            for day, starts, ends in row["overrides"] or ()
+        },
+    )
+
+
+def _bounds(first: date, last: date) -> dict[str, Any]:
+    """Answer the days whose hours and claims can matter; a claim is shorter than the margin."""
+    first, last = first - MARGIN, last + MARGIN
+    return {
+        "first": first,
+        "last": last,
+        "since": datetime.combine(first - MARGIN, time(), UTC),
+        "until": datetime.combine(last + MARGIN, time(), UTC),
+    }
+
+
+def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
+    busy: Iterable[Span] = map(Span, row["starts"] or (), row["ends"] or ())
+    return Offer(
+        practice_id=row["practice_id"],
+        doctor_id=row["doctor_id"],
+        clinic_id=row["clinic_id"],
+        visit_type_id=row["visit_type_id"],
+        visit_type_name=row["visit_type_name"],
+        price=row["price"],
+        currency_code=row["currency_code"],
+        schedule=Schedule(hours_of(row), _terms(row), tuple(busy), first, last),
+    )
+
+
+def _terms(row: asyncpg.Record) -> Terms:
+    return Terms(
+        length=row["length_minutes"],
+        before=row["buffer_before_minutes"],
+        after=row["buffer_after_minutes"],
+        interval=row["interval_minutes"],
+        offset=row["offset_minutes"],
+        notice=row["notice_minutes"],
+        horizon=row["horizon_days"],
+    )
+
+
+def _rule(weekday: int, start: int, end: int, since: str | None, until: str | None) -> Rule:
+    return Rule(weekday, Window(start, end), _day(since), _day(until))
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
