@@ -86,11 +86,11 @@ def object_filler(fields: dict[str, Assign]) -> Fill:
         faults: list[Fault] = []
         for name, item in value.items():
             assign = fields.get(name)
-            if assign is None:
-                faults.append(unknown)
-                continue
             try:
-                assign(message, item)
+                if assign is not None:
+                    assign(message, item)
+                elif unknown not in faults:
+                    faults.append(unknown)
             except Invalid as invalid:
                 faults += invalid.under(name)
         if faults:
