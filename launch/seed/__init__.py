@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launch.seed.request import Outcome, Request
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from launch.seed.load import Outcome, Request
+__all__ = ["Outcome", "Request", "run"]
 
 
 def run(owner_dsn: str, request: Request | None = None, console: Console | None = None) -> Outcome:

@@ -5,7 +5,8 @@ import asyncio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from launch.seed.load import Outcome, Request, seed
+from launch.seed.load import seed
+from launch.seed.request import Outcome, Request
 
 
 def run(owner_dsn: str, request: Request | None, console: Console | None) -> Outcome:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import launch.seed
 from launch.errors import Refusal
+from launch.seed.request import DEFAULT_SEED, Request
 
 NOON = time(6, 30, tzinfo=UTC)
 """The instant of a given day: noon in India, so that today holds past and coming visits."""
@@ -40,12 +41,11 @@ def seed(
     clinics: Clinics = None,
     patients: Patients = None,
     appointments: Visits = None,
-    number: Number = 1,
+    number: Number = DEFAULT_SEED,
     day: Day = None,
     reference_only: Only = False,
 ) -> None:
     """Carry out the command. Raises Refusal when it cannot be done."""
-    from launch.seed.load import Request
     from launch.seed.world import ImpossibleSize, Size
 
     sizes = (doctors, clinics, patients, appointments)

@@ -1,7 +1,6 @@
 """Seeding a database: reference data always, and a demo world once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import argon2
@@ -11,37 +10,16 @@ from launch.errors import Refusal
 from launch.seed import store
 from launch.seed.people import DEMO_PASSWORD
 from launch.seed.reference_rows import upsert_reference
+from launch.seed.request import Outcome, Request
 from launch.seed.rows import Revisions
 from launch.seed.store import Mark
 from launch.seed.tables import chunk_rows, preface
 from launch.seed.world import Chunk, ImpossibleSize, Size, World
 
-DEFAULT_SEED = 1
 TABLES_A_CHUNK = 15
 
 Advance = Callable[[float, int], None]
 """Told how many doctors are done (parts of one count) and how many there will be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to seed; `size` None means the default, or whatever was begun here before.
-
-    `now` is the instant around which the visits lie; None is the present hour.
-    """
-
-    size: Size | None = None
-    seed: int = DEFAULT_SEED
-    now: datetime | None = None
-    reference_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it: whether a world was loaded, and a sentence for people."""
-
-    loaded: bool
-    sentence: str
 
 
 def silent(done: float, total: int) -> None:

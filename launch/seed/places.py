@@ -45,10 +45,10 @@ class DemoCity:
     postal_code: str
 
     def address(self, rng: random.Random, locality: str) -> str:
-        """Invent a street address."""
+        """Invent a street address; the city is not part of it."""
         street = rng.choice(("Main Road", "Market Road", "Park Street", "Station Road", "Cross"))
         code = "".join(str(rng.randrange(10)) if c == "#" else c for c in self.postal_code)
-        return f"{rng.randrange(1, 240)} {street}, {locality}, {self.city.name} {code}".rstrip()
+        return f"{rng.randrange(1, 240)} {street}, {locality} {code}".rstrip()
 
     def near_centre(self, rng: random.Random) -> tuple[float, float]:
         """Pick a point (latitude, longitude) within about ten kilometres of the centre."""

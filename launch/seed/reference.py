@@ -248,5 +248,8 @@ def hospitals_of(city: City, localities: list[str], number: int) -> Iterator[Hos
         name = f"{heads[(number * 5 + i) % len(heads)]} {kinds[(number + i) % len(kinds)]}"
         locality = localities[i % len(localities)]
         yield Hospital(
-            natural_id("hospital", f"{city.geoname_id}/{i}"), name, city, f"{locality}, {city.name}"
+            natural_id("hospital", f"{city.geoname_id}/{i}"),
+            name,
+            city,
+            f"{number * 7 % 90 + i + 1} Hospital Road, {locality}",
         )

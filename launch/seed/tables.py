@@ -8,9 +8,11 @@ from launch.seed.chance import Kind
 from launch.seed.clinics import clinic, clinic_id, staffed_hospitals
 from launch.seed.doctor_rows import doctor_tables, hours_tables
 from launch.seed.doctors import doctor
+from launch.seed.feed_rows import feed
+from launch.seed.notification_rows import notifications
 from launch.seed.people import Person, administrator, by_weight, staff
 from launch.seed.rows import MEMBER, USER, Revisions, Rows
-from launch.seed.visit_rows import feed, visit_tables
+from launch.seed.visit_rows import visit_tables
 from launch.seed.visits import Planner
 from launch.seed.world import Chunk, World
 
@@ -87,4 +89,6 @@ def chunk_rows(
     yield from hours_tables(world, doctors)
     visits = list(planner.visits(doctors))
     yield from visit_tables(world, visits)
-    yield feed(world, visits, revisions)
+    yield feed(world, doctors, visits, revisions)
+    if chunk.number == 0:
+        yield notifications(world, doctors, visits)

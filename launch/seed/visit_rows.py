@@ -1,11 +1,11 @@
-"""Visits as rows: appointments, the time they claim, payments, the clinics' feeds."""
+"""Visits as rows: appointments, the time they claim, payments."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from launch.seed.chance import Kind
 from launch.seed.doctor_rows import amount
-from launch.seed.rows import Revisions, Rows
+from launch.seed.rows import Rows
 from launch.seed.visits import Visit
 from launch.seed.world import World
 
@@ -81,29 +81,3 @@ def payment(world: World, one: Visit) -> tuple[Any, ...]:
         one.decide_time if status == "settled" else None,
         one.create_time,
     )
-
-
-def feed(world: World, visits: list[Visit], revisions: Revisions) -> Rows:
-    columns = "clinic_id revision kind thing_id state create_time"
-    return Rows("feed_entry", columns, feed_entries(world, visits, revisions))
-
-
-def feed_entries(
-    world: World, visits: list[Visit], revisions: Revisions
-) -> Iterator[tuple[Any, ...]]:
-    """Tell each clinic the present state of its visits, in the order in which it came about."""
-    for one in sorted(visits, key=lambda visit: (visit.decide_time, visit.number)):
-        clinic = one.practice.clinic_id
-        revisions[clinic] = revision = revisions.get(clinic, 0) + 1
-        thing = world.chance.id(Kind.APPOINTMENT, one.number)
-        yield (clinic, revision, "appointment", thing, state(one), one.decide_time)
-
-
-def state(one: Visit) -> dict[str, str]:
-    return {
-        "practice_id": str(one.practice.practice_id),
-        "doctor_id": str(one.doctor.person.user_id),
-        "start_time": one.start.isoformat(),
-        "end_time": one.end.isoformat(),
-        "status": one.status,
-    }

@@ -10,7 +10,8 @@ from launch.errors import Refusal
 from launch.migrate import upgrade
 from launch.postgres import EmbeddedPostgres
 from launch.seed import load, store
-from launch.seed.load import Request, seed
+from launch.seed.load import seed
+from launch.seed.request import Request
 from launch.seed.world import Size
 from launch.signals import Interrupted
 
@@ -91,7 +92,12 @@ async def test_feeds_are_contiguous_and_money_follows_the_visits(
         "WHERE had IS DISTINCT FROM array(SELECT generate_series(1, last_revision))"
     )
     assert gaps == 0
-    assert await owner.fetchval("SELECT count(*) FROM feed_entry") == 600
+    things = await owner.fetchval(
+        "SELECT count(DISTINCT (clinic_id, kind, thing_id)) FROM feed_entry"
+    )
+    assert things == await owner.fetchval(
+        "SELECT (SELECT count(*) FROM appointment) + (SELECT count(*) FROM hours)"
+    )
     pairs = await owner.fetch(
         "SELECT DISTINCT a.status, t.status AS paid FROM appointment a "
         "JOIN payment_transaction t USING (appointment_id) ORDER BY 1"
@@ -114,6 +120,39 @@ async def test_a_visit_holds_its_time_unless_it_was_called_off(
         "WHERE (c.claim_id IS NULL) <> (a.status = 'cancelled')"
     )
     assert wrong == 0
+
+
+async def test_the_demo_accounts_have_a_rich_world(empty: str, owner: asyncpg.Connection) -> None:
+    await seed(empty, SMALL)
+    people = await owner.fetch(
+        "SELECT email, role, user_id FROM user_account JOIN credential USING (user_id) ORDER BY 1"
+    )
+    assert [(one["email"].split("@")[0], one["role"]) for one in people] == [
+        ("admin", "admin"),
+        ("clinic", "staff"),
+        ("doctor", "doctor"),
+        ("patient", "patient"),
+    ]
+    told = "SELECT count(*) FROM notification WHERE user_id = $1"
+    assert await owner.fetchval(told, people[2]["user_id"]) > 5
+    assert await owner.fetchval(told, people[3]["user_id"]) > 5
+    shared = await owner.fetchval(
+        "SELECT count(*) FROM clinic_member a JOIN clinic_member b USING (clinic_id) "
+        "WHERE a.user_id = $1 AND a.role = 'owner' AND b.user_id = $2 AND b.role = 'doctor'",
+        people[1]["user_id"],
+        people[2]["user_id"],
+    )
+    assert shared == 1
+
+
+async def test_every_clinic_has_an_owner(empty: str, owner: asyncpg.Connection) -> None:
+    await seed(empty, SMALL)
+    without = await owner.fetchval(
+        "SELECT count(*) FROM clinic c WHERE NOT EXISTS (SELECT FROM clinic_member m "
+        "WHERE m.clinic_id = c.clinic_id AND m.role = 'owner') "
+        "AND EXISTS (SELECT FROM practice p WHERE p.clinic_id = c.clinic_id)"
+    )
+    assert without == 0
 
 
 async def test_policies_bind_the_owner_again_after_seeding(
