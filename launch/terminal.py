@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,16 +29,15 @@ class Terminal:
             yield
         self.say(f"[green]✓[/green] {title} [dim]{time.monotonic() - started:.1f} s[/dim]")
 
-    def say(self, text: str | Table) -> None:
+    def say(self, text: str) -> None:
         """Print; a closed terminal is no reason to leave processes behind."""
         try:
-            self.console.print(text, soft_wrap=isinstance(text, str))
+            self.console.print(text, soft_wrap=True)
         except OSError:
             self.console.quiet = True
 
     def rows(self, rows: list[tuple[str, str]]) -> None:
         """Print pairs in two columns."""
-        table = Table.grid(padding=(0, 2))
+        width = max(len(left) for left, _ in rows)
         for left, right in rows:
-            table.add_row(f"  [bold]{left}[/bold]", right)
-        self.say(table)
+            self.say(f"  [bold]{left:<{width}}[/bold]  {right}")

@@ -1,0 +1,178 @@
+# ruff: noqa: PLC0415 - commands import what they need when they run, so that help is quick
+"""The `carelane` command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from launch import environment
+from launch.errors import Refusal
+from launch.seed.command import Clinics, Day, Doctors, Number, Only, Patients, Visits
+from launch.seed.command import seed as seed_database
+from launch.signals import Interrupted
+from launch.terminal import Terminal
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Carelane: find a doctor, book a visit, run a clinic.",
+    epilog="Settings are environment variables, also read from .env; .env.example explains each.",
+)
+HERE = "On this machine"
+PARTS = "With your own services"
+DATA = "Data and settings"
+
+Port = Annotated[int, typer.Option(min=0, max=65535)]
+Folder = Annotated[Path, typer.Option(help="Where data is kept.", envvar="CARELANE_FOLDER")]
+
+
+@app.command(rich_help_panel=HERE)
+def up(
+    folder: Folder = environment.FOLDER,
+    rest_port: Port = 8000,
+    grpc_port: Port = 50051,
+    postgres_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    valkey_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    objects_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    doctors: Annotated[int, typer.Option(help="Size of the demo world; 0 for none.")] = 2000,
+) -> None:
+    """Start everything: PostgreSQL, Valkey, S3, gRPC and REST, with demo data. Ctrl-C stops it."""
+    with _one_sentence() as terminal:
+        from launch import up as whole
+        from launch.seed.request import Request
+        from launch.seed.world import Size
+
+        service_ports = {
+            "postgres_port": postgres_port,
+            "valkey_port": valkey_port,
+            "objects_port": objects_port,
+        }
+        size = Size.of(doctors) if doctors not in {0, Size().doctors} else None
+        demo = Request(size, reference_only=doctors == 0)
+        options = whole.Options(folder.resolve(), grpc_port, rest_port, service_ports, demo)
+        whole.run(options, terminal)
+
+
+@app.command(rich_help_panel=PARTS)
+def serve() -> None:
+    """Serve gRPC and REST from one process, joined without a network; runs background jobs too."""
+    _host("everything")
+
+
+@app.command(rich_help_panel=PARTS)
+def server() -> None:
+    """Serve gRPC alone."""
+    _host("server")
+
+
+@app.command(rich_help_panel=PARTS)
+def bff() -> None:
+    """Serve REST alone, joined by gRPC to GRPC_TARGET."""
+    _host("bff")
+
+
+@app.command(rich_help_panel=PARTS)
+def worker() -> None:
+    """Run background jobs alone; any number of workers share the work."""
+    _host("worker")
+
+
+@app.command(rich_help_panel=DATA)
+def migrate(
+    revision: Annotated[str, typer.Argument(help="Where to stop.")] = "head",
+    down: Annotated[bool, typer.Option("--down", help="Go back to REVISION; drops data.")] = False,
+) -> None:
+    """Bring the database of MIGRATE_DATABASE_URL to the newest schema."""
+    with _one_sentence() as terminal:
+        from launch import migrate as schema
+
+        environment.load()
+        owner = _needed("MIGRATE_DATABASE_URL")
+        before = schema.state(owner)
+        with terminal.step(f"Migrating from {before.revision or 'an empty database'}"):
+            (schema.downgrade if down else schema.upgrade)(owner, revision)
+        terminal.say(f"The schema is at {schema.state(owner).revision or 'nothing'}.")
+
+
+@app.command(rich_help_panel=DATA)
+def seed(
+    doctors: Doctors = None,
+    clinics: Clinics = None,
+    patients: Patients = None,
+    appointments: Visits = None,
+    number: Number = 1,
+    day: Day = None,
+    reference_only: Only = False,
+) -> None:
+    """Load reference data, and a demo world once; a million doctors take minutes."""
+    with _one_sentence() as terminal:
+        environment.load()
+        seed_database(
+            _needed("MIGRATE_DATABASE_URL"),
+            terminal.console,
+            doctors=doctors,
+            clinics=clinics,
+            patients=patients,
+            appointments=appointments,
+            number=number,
+            day=day,
+            reference_only=reference_only,
+        )
+
+
+@app.command(rich_help_panel=DATA)
+def check() -> None:
+    """Look at settings and connections; say what is wrong and how to mend it."""
+    with _one_sentence() as terminal:
+        from launch import checks
+
+        terminal.say(f"Settings from {environment.load()}.")
+        findings = asyncio.run(checks.run(os.environ))
+        for found in findings:
+            mark = "[green]✓[/green]" if found.well else "[red]✗[/red]"
+            terminal.say(f"{mark} [bold]{found.subject}[/bold] {found.text}")
+            if not found.well:
+                terminal.say(f"    → {found.mend}")
+    if not all(found.well for found in findings):
+        raise typer.Exit(1)
+
+
+def _host(kind: str) -> None:
+    with _one_sentence():
+        from launch import host
+        from launch.signals import Ending
+
+        environment.load()
+        ending = Ending()
+        with ending.watching():
+            host.run(getattr(host, kind), ending)
+
+
+def _needed(name: str) -> str:
+    if not os.environ.get(name):
+        raise Refusal(f"{name} is not set: see .env.example, or start `carelane up`.")
+    return os.environ[name]
+
+
+@contextmanager
+def _one_sentence() -> Iterator[Terminal]:
+    """Give a terminal; say a refusal in one sentence, without a traceback, and exit with 1."""
+    try:
+        yield Terminal()
+    except Refusal as refusal:
+        Console(stderr=True, highlight=False).print(
+            f"[red]✗[/red] {refusal}", soft_wrap=True, markup=True
+        )
+        raise typer.Exit(1) from None
+    except (Interrupted, KeyboardInterrupt):
+        raise typer.Exit(130) from None

@@ -1,0 +1,216 @@
+"""The platform's processes: server and BFF in one, each alone, or background work alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+import uvloop
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from bff.app import create_app
+from bff.settings import Settings as BffSettings
+from launch import rest
+from launch.errors import Refusal
+from server import app as apps
+from server import serve as grpc_server
+from server.core import log
+from server.core.channel import InProcessChannel
+from server.core.errors import Unavailable
+from server.probes import Probes
+from server.settings import Settings as ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from launch.signals import Ending
+
+AnySettings = TypeVar("AnySettings", ServerSettings, BffSettings)
+BFF_GRACE = 5.0
+CLOSE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Life:
+    """One part's start and end: it sets `up` when it works, and ends when `stop` is set."""
+
+    stop: asyncio.Event
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def last(self) -> None:
+        """Say that the part works, and return when it should end."""
+        self.up.set()
+        await self.stop.wait()
+
+
+Part = Callable[[Life], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What parts of one process share; `stack` is closed after the last of them has ended."""
+
+    stack: AsyncExitStack
+    output: TextIO = sys.stdout
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def logger(self, level: str) -> log.Logger:
+        """Return a logger that writes where this process logs."""
+        return log.logger(level, self.output)
+
+
+Kind = Callable[[Frame], Awaitable[list[Part]]]
+
+
+async def everything(frame: Frame) -> list[Part]:
+    """Join server and BFF in this process: the same guard and servicers, without a network."""
+    settings, bff_settings = read(ServerSettings), read(BffSettings)
+    app = await _opened(frame, settings)
+    channel = await frame.stack.enter_async_context(InProcessChannel(app.registry))
+    web = create_app(
+        channel,
+        bff_settings,
+        logger=frame.logger(bff_settings.log_level),
+        metrics=frame.metrics,
+    )
+
+    async def serve_rest(life: Life) -> None:
+        grace = settings.stop_seconds
+        async with rest.listening(web, bff_settings.http_address, grace=grace):
+            await life.last()
+            await app.drain()
+
+    return [_grpc_part(app), serve_rest]
+
+
+async def server(frame: Frame) -> list[Part]:
+    """Serve gRPC alone."""
+    settings = read(ServerSettings)
+    app = await _opened(frame, settings)
+    await frame.stack.enter_async_context(Probes(app).listening(settings.metrics_address))
+    return [_grpc_part(app)]
+
+
+async def bff(frame: Frame) -> list[Part]:
+    """Serve REST alone, over gRPC."""
+    settings = read(BffSettings)
+    channel = await frame.stack.enter_async_context(_channel(settings))
+    logger = frame.logger(settings.log_level)
+    web = create_app(channel, settings, logger=logger, metrics=frame.metrics)
+
+    async def serve_rest(life: Life) -> None:
+        async with rest.listening(web, settings.http_address, grace=BFF_GRACE):
+            await life.last()
+
+    return [serve_rest]
+
+
+def run(
+    kind: Kind,
+    ending: Ending,
+    *,
+    output: TextIO = sys.stdout,
+    ready: Callable[[], None] = lambda: None,
+    beside: Sequence[Part] = (),
+) -> None:
+    """Run a kind of process until a request to end; a second one does not wait for anybody.
+
+    Raises Refusal when it cannot start.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_live(kind, ending, output, ready, beside))
+        except asyncio.CancelledError:
+            return
+
+
+async def _live(
+    kind: Kind,
+    ending: Ending,
+    output: TextIO,
+    ready: Callable[[], None],
+    beside: Sequence[Part],
+) -> None:
+    loop, stop, task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
+
+    def end() -> None:
+        insisted = stop.is_set() and task is not None
+        loop.call_soon_threadsafe(task.cancel if insisted and task else stop.set)
+
+    with ending.serving(end):
+        async with AsyncExitStack() as stack:
+            parts = await kind(Frame(stack, output))
+            try:
+                await _live_together([*parts, *beside], stop, ready)
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+
+
+async def _live_together(
+    parts: Sequence[Part], stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    lives = [Life(stop) for _ in parts]
+    async with asyncio.TaskGroup() as group:
+        for part, life in zip(parts, lives, strict=True):
+            group.create_task(_of(part, life))
+        for life in lives:
+            await life.up.wait()
+        ready()
+
+
+async def _of(part: Part, life: Life) -> None:
+    await part(life)
+
+
+async def _opened(frame: Frame, settings: ServerSettings) -> apps.App:
+    logger = frame.logger(settings.log_level)
+    opened = apps.opened(settings, logger=logger, metrics=frame.metrics)
+    try:
+        return await frame.stack.enter_async_context(opened)
+    except Unavailable:
+        raise Refusal(
+            "The database of DATABASE_URL does not answer: `carelane check` says more."
+        ) from None
+
+
+def _grpc_part(app: apps.App) -> Part:
+    async def serve_grpc(life: Life) -> None:
+        try:
+            async with grpc_server.listening(app):
+                await life.last()
+        except grpc_server.AddressTaken as taken:
+            raise Refusal(f"{taken}.") from None
+
+    return serve_grpc
+
+
+def _channel(settings: BffSettings) -> grpc.aio.Channel:
+    if settings.grpc_ca_file:
+        roots = Path(settings.grpc_ca_file).read_bytes()
+        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+        return grpc.aio.secure_channel(settings.grpc_target, credentials)
+    return grpc.aio.insecure_channel(settings.grpc_target)
+
+
+def read(kind: type[AnySettings]) -> AnySettings:
+    """Read settings from the environment; Refusal names each variable that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
+        raise Refusal(f"The settings are refused: {faults}.") from None
+
+
+def _fault(fault: object) -> str:
+    if not isinstance(fault, dict):
+        return str(fault)
+    name = ".".join(str(part) for part in fault["loc"]).upper()
+    return f"{name}: {fault['msg']}" if name else str(fault["msg"])
