@@ -9,7 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
+from carelane.availability.v1 import availability_service_pb2_grpc
+from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import Attempts
 from server.auth.authenticator import Authenticator
 from server.auth.keyed import KeyedHash
@@ -17,6 +20,7 @@ from server.auth.limits import Limits
 from server.auth.passwords import Passwords
 from server.auth.servicer import AuthServicer, Secrets
 from server.auth.tokens import SigningKey, Tokens
+from server.availability.servicer import AvailabilityServicer
 from server.core import log, rpc
 from server.core.clock import Clock, SystemClock
 from server.core.db import Database
@@ -64,6 +68,14 @@ def _servicers(parts: Parts) -> Servicers:
         (
             auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
             AuthServicer(db, parts.authenticator, parts.secrets),
+        ),
+        (
+            availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server,
+            AvailabilityServicer(db),
+        ),
+        (
+            appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server,
+            AppointmentServicer(db, parts.pager),
         ),
     )
 
