@@ -15,7 +15,7 @@ Logger = FilteringBoundLogger
 def logger(level: str = "INFO", stream: TextIO | None = None) -> Logger:
     """Make a logger that writes JSON lines to `stream` (the standard output)."""
     made: Logger = structlog.wrap_logger(
-        structlog.BytesLogger((stream or sys.stdout).buffer),
+        _Lines(stream or sys.stdout),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -24,6 +24,23 @@ def logger(level: str = "INFO", stream: TextIO | None = None) -> Logger:
         wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
     )
     return made.bind()
+
+
+class _Lines:
+    """Writes lines to a stream; a full disk or a closed pipe loses lines, and fails no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def msg(self, line: bytes) -> None:
+        try:
+            self._stream.buffer.write(line + b"\n")
+            self._stream.buffer.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+
+    log = debug = info = warning = error = critical = msg
 
 
 def failure(error: BaseException) -> dict[str, Any]:
