@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -21,6 +22,7 @@ from launch.postgres import EmbeddedPostgres
 from server.core import db as core_db
 from server.core.clock import MovableClock
 from server.core.db import Database
+from tests.world import World, new_city
 
 os.environ["TZ"] = "Asia/Kathmandu"  # a zone that shows where the machine's leaks in
 time.tzset()
@@ -103,3 +105,25 @@ async def committed(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     database = await Database.connect(postgres.app_dsn, MovableClock(), size=30)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+async def city_id(_connections: dict[str, Any]) -> UUID:
+    """A city, committed, for the clinics of all tests."""
+    return await new_city(_connections["owner"])
+
+
+@pytest.fixture
+async def world(db: Database, city_id: UUID) -> AsyncIterator[World]:
+    """The services on the database that is rolled back, and people to call them."""
+    made = World(db, city_id)
+    yield made
+    await made.channel.close()
+
+
+@pytest.fixture
+async def live_world(committed: Database, city_id: UUID) -> AsyncIterator[World]:
+    """The same on the database that commits, for races."""
+    made = World(committed, city_id)
+    yield made
+    await made.channel.close()

@@ -1,0 +1,333 @@
+"""People, clinics and doctors for tests, and the services behind the guard to call as them.
+
+Rows are written as the people whose they are, under row-level security, so that it works on the
+database that is rolled back as well as on the one that commits.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import CollectorRegistry
+from sqlalchemy import bindparam, insert, update
+
+from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
+from carelane.appointment.v1 import appointment_service_pb2_grpc
+from carelane.availability.v1 import availability_service_pb2 as availability_pb
+from carelane.availability.v1 import availability_service_pb2_grpc
+from server.appointment.servicer import AppointmentServicer
+from server.auth.models import UserAccount
+from server.availability import edit
+from server.availability import service as availability
+from server.availability.hours import Rule, Window
+from server.availability.servicer import AvailabilityServicer
+from server.core import log, rpc, wire
+from server.core.access import Caller
+from server.core.channel import InProcessChannel
+from server.core.db import Database, sql
+from server.core.errors import Unauthenticated
+from server.core.metrics import CallMetrics
+from server.core.paging import Pager
+from server.directory.models import (
+    City,
+    Clinic,
+    ClinicMember,
+    DoctorProfile,
+    Practice,
+    VisitType,
+)
+
+ROLES = ("patient", "doctor", "staff", "admin")
+
+
+def _insert(table: Any, *columns: str) -> Any:
+    """Compile an INSERT whose parameters are called v_<column>."""
+    return sql(insert(table).values({name: bindparam(f"v_{name}") for name in columns}))
+
+
+_USER = _insert(UserAccount, "user_id", "email", "full_name", "phone", "role")
+_CLINIC = _insert(
+    Clinic, "clinic_id", "kind", "name", "address", "city_id", "time_zone", "currency_code"
+)
+_MEMBER = _insert(ClinicMember, "clinic_id", "user_id", "role")
+_PROFILE = _insert(
+    DoctorProfile, "doctor_id", "full_name", "qualifications", "practising_since", "languages"
+)
+_VERIFY = sql(
+    update(DoctorProfile)
+    .where(DoctorProfile.doctor_id == bindparam("doctor"))
+    .values(verification_status="verified")
+)
+_PRACTICE = _insert(Practice, "practice_id", "doctor_id", "clinic_id", "fee")
+_VISIT_TYPE = _insert(
+    VisitType,
+    "visit_type_id",
+    "practice_id",
+    "name",
+    "length_minutes",
+    "buffer_before_minutes",
+    "buffer_after_minutes",
+    "interval_minutes",
+    "offset_minutes",
+    "notice_minutes",
+    "horizon_days",
+    "price",
+    "is_default",
+)
+NINE_TO_FIVE = tuple(Rule(weekday, Window(9 * 60, 17 * 60)) for weekday in range(1, 8))
+VISIT = {
+    "name": "Consultation",
+    "length_minutes": 30,
+    "buffer_before_minutes": 0,
+    "buffer_after_minutes": 0,
+    "interval_minutes": 30,
+    "offset_minutes": 0,
+    "notice_minutes": 0,
+    "horizon_days": 60,
+    "price": Decimal("500"),
+    "is_default": True,
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account; `token` signs them in."""
+
+    user_id: UUID
+    role: str
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.user_id, self.role)
+
+    @property
+    def token(self) -> str:
+        return f"{self.role}:{self.user_id}"
+
+
+@dataclass(frozen=True)
+class PracticeOf:
+    """A doctor's practice at a clinic."""
+
+    doctor: Person
+    owner: Person
+    clinic_id: UUID
+    practice_id: UUID
+    visit_type_id: UUID
+    zone: ZoneInfo
+
+    def at(self, day: date, hour: int, minute: int = 0) -> datetime:
+        """Answer the instant of a local time at the clinic."""
+        return datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.zone)
+
+
+@dataclass
+class World:
+    """The services on one database, and what has been put into it."""
+
+    db: Database
+    city_id: UUID
+    channel: InProcessChannel = field(init=False)
+
+    def __post_init__(self) -> None:
+        pager = Pager(b"a secret for the pages of tests")
+        registry = rpc.Registry(
+            _authenticate, logger=log.logger("ERROR"), metrics=CallMetrics(CollectorRegistry())
+        )
+        availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(
+            AvailabilityServicer(self.db), registry
+        )
+        appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
+            AppointmentServicer(self.db, pager), registry
+        )
+        self.channel = InProcessChannel(registry)
+        self._services = (
+            (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
+            (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
+        )
+
+    async def call(self, rpc_name: str, person: Person | None = None, **fields: Any) -> Any:
+        """Call an RPC as somebody; UUIDs are written, instants and dates converted."""
+        for messages, stub in self._services:
+            if hasattr(stub, rpc_name):
+                request = getattr(messages, f"{rpc_name}Request")(**_converted(fields))
+                metadata = [("authorization", f"Bearer {person.token}")] if person else []
+                return await getattr(stub, rpc_name)(request, metadata=metadata)
+        raise LookupError(rpc_name)
+
+    async def person(self, role: str = "patient", name: str = "Asha Rao") -> Person:
+        made = Person(uuid4(), role)
+        async with self.db.transaction(made.caller) as tx:
+            await tx.run(
+                _USER,
+                v_user_id=made.user_id,
+                v_email=f"{made.user_id.hex}@mail.example",
+                v_full_name=name,
+                v_phone="+918047101000",
+                v_role="doctor" if role == "doctor" else "patient",
+            )
+        return made
+
+    async def practice(
+        self,
+        *,
+        doctor: Person | None = None,
+        zone: str = "Asia/Kolkata",
+        rules: tuple[Rule, ...] = NINE_TO_FIVE,
+        overrides: dict[date, tuple[Window, ...]] | None = None,
+        verified: bool = True,
+        **visit: Any,
+    ) -> PracticeOf:
+        """Open a clinic with its owner, and a practice of a doctor there, with hours."""
+        owner = await self.person("staff", "Omar Owner")
+        clinic_id = await self._clinic(owner, zone)
+        if doctor is None:
+            doctor = await self._doctor(verified=verified)
+        await self.member(owner, clinic_id, doctor, "doctor")
+        made = PracticeOf(doctor, owner, clinic_id, uuid4(), uuid4(), ZoneInfo(zone))
+        await self._open(made, VISIT | visit)
+        async with self.db.transaction(doctor.caller) as tx:
+            old = await edit.find_hours(tx, made.practice_id)
+            await edit.set_hours(tx, old, rules, overrides or {}, allow_stranded=False)
+        return made
+
+    async def member(self, owner: Person, clinic_id: UUID, person: Person, role: str) -> None:
+        async with self.db.transaction(owner.caller) as tx:
+            await tx.run(_MEMBER, v_clinic_id=clinic_id, v_user_id=person.user_id, v_role=role)
+
+    async def front_desk(self, practice: PracticeOf) -> Person:
+        """Let somebody who registered as a patient work at the clinic's front desk."""
+        made = await self.person(name="Farah Desk")
+        await self.member(practice.owner, practice.clinic_id, made, "front_desk")
+        return made
+
+    async def book(self, patient: Person, practice: PracticeOf, start: datetime) -> Any:
+        """Book, and answer the appointment."""
+        answer = await self.call(
+            "BookAppointment",
+            patient,
+            request_id=uuid4(),
+            practice_id=practice.practice_id,
+            start_time=start,
+        )
+        return answer.appointment
+
+    async def _clinic(self, owner: Person, zone: str) -> UUID:
+        clinic_id = uuid4()
+        async with self.db.transaction(owner.caller) as tx:
+            await tx.run(
+                _CLINIC,
+                v_clinic_id=clinic_id,
+                v_kind="clinic",
+                v_name="Lakeside Clinic",
+                v_address="1 Lake Road",
+                v_city_id=self.city_id,
+                v_time_zone=zone,
+                v_currency_code="INR",
+            )
+            await tx.run(_MEMBER, v_clinic_id=clinic_id, v_user_id=owner.user_id, v_role="owner")
+        return clinic_id
+
+    async def _doctor(self, *, verified: bool) -> Person:
+        doctor = await self.person("doctor", "Dr. Meera Nair")
+        async with self.db.transaction(doctor.caller) as tx:
+            await tx.run(
+                _PROFILE,
+                v_doctor_id=doctor.user_id,
+                v_full_name="Dr. Meera Nair",
+                v_qualifications="MBBS",
+                v_practising_since=2010,
+                v_languages=["en"],
+            )
+            await availability.open_calendar(tx, doctor.user_id)
+        if verified:
+            async with self.db.transaction(Caller(uuid4(), "admin")) as tx:
+                await tx.run(_VERIFY, doctor=doctor.user_id)
+        return doctor
+
+    async def _open(self, practice: PracticeOf, visit: dict[str, Any]) -> None:
+        async with self.db.transaction(practice.doctor.caller) as tx:
+            await tx.run(
+                _PRACTICE,
+                v_practice_id=practice.practice_id,
+                v_doctor_id=practice.doctor.user_id,
+                v_clinic_id=practice.clinic_id,
+                v_fee=visit["price"],
+            )
+            await tx.run(
+                _VISIT_TYPE,
+                v_visit_type_id=practice.visit_type_id,
+                v_practice_id=practice.practice_id,
+                **{f"v_{name}": value for name, value in visit.items()},
+            )
+
+
+async def new_city(owner_connection: Any) -> UUID:
+    """Write a city as the owner: cities are reference data."""
+    city_id = uuid4()
+    columns = ("slug", "name", "region", "country_code", "time_zone")
+    values = (f"city-{city_id.hex}", "Kochi", "Kerala", "IN", "Asia/Kolkata")
+    assert set(columns) < {column.key for column in City.__table__.c}
+    await owner_connection.execute(
+        f"INSERT INTO city (city_id, {', '.join(columns)}, latitude, longitude, population)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 9.93, 76.26, 600000)",
+        city_id,
+        *values,
+    )
+    return city_id
+
+
+def tomorrow(practice: PracticeOf, now: datetime | None = None) -> date:
+    """Answer the day after today at the clinic."""
+    return ((now or datetime.now(UTC)).astimezone(practice.zone) + timedelta(days=1)).date()
+
+
+class Refusal:
+    """What a refused call said."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self.code = error.code()
+        self.text = error.details()
+        self.reason, self.fields, self.metadata = "", {}, {}
+        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+        for detail in status_pb2.Status.FromString(details).details:
+            self._read(detail)
+
+    def _read(self, detail: Any) -> None:
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            self.reason, self.metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(request):
+            self.fields = {each.field: each.description for each in request.field_violations}
+
+
+async def refused(call: Any) -> Refusal:
+    """Await a call that must be refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call
+    return Refusal(error.value)
+
+
+async def _authenticate(token: str) -> Caller:
+    role, _, user_id = token.partition(":")
+    if role not in ROLES:
+        raise Unauthenticated
+    return Caller(UUID(user_id), role)
+
+
+def _converted(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return wire.from_time(value)
+    if isinstance(value, date):
+        return wire.from_date(value)
+    return str(value) if isinstance(value, UUID) else value
