@@ -1,0 +1,53 @@
+"""Background work put together: which jobs there are, and who hears of which event."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from server.core import log
+from server.core.clock import Clock, SystemClock
+from server.core.db import Database
+from server.core.jobs import Job, JobMetrics, Runner
+from server.core.outbox import Handler, Handlers, OutboxMetrics, Relay
+from server.notification.handlers import HANDLERS as NOTIFICATION
+from server.settings import Settings
+
+POOL_SIZE = 4
+
+HANDLERS: Iterable[Handlers] = (NOTIFICATION,)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Database]:
+    """Connect as the role of background work."""
+    dsn = settings.worker_database_url.get_secret_value()
+    database = await Database.connect(dsn, clock or SystemClock(), size=POOL_SIZE)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def work(
+    database: Database,
+    stop: asyncio.Event,
+    *,
+    logger: log.Logger,
+    metrics: CollectorRegistry,
+) -> None:
+    """Run every job until `stop` is set."""
+    relay = Relay(_together(HANDLERS), logger=logger, metrics=OutboxMetrics(metrics))
+    jobs: list[Job] = [*relay.jobs()]
+    await Runner(database, logger=logger, metrics=JobMetrics(metrics)).run(jobs, stop)
+
+
+def _together(tables: Iterable[Handlers]) -> Handlers:
+    """Join the tables of the domains: a topic may be of interest to several."""
+    joined: dict[str, list[Handler]] = defaultdict(list)
+    for table in tables:
+        for topic, handlers in table.items():
+            joined[topic] += handlers
+    return joined
