@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.notification.v1 import notification_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import Attempts
 from server.auth.authenticator import Authenticator
@@ -28,6 +29,7 @@ from server.core.keys import Keys
 from server.core.metrics import CallMetrics
 from server.core.paging import Pager
 from server.health import Health, reflect
+from server.notification.servicer import NotificationServicer
 from server.settings import Settings
 
 Servicers = Iterable[tuple[Callable[[Any, Any], None], object]]
@@ -76,6 +78,10 @@ def _servicers(parts: Parts) -> Servicers:
         (
             appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server,
             AppointmentServicer(db, parts.pager),
+        ),
+        (
+            notification_service_pb2_grpc.add_NotificationServiceServicer_to_server,
+            NotificationServicer(db, parts.pager),
         ),
     )
 
