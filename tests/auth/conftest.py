@@ -27,6 +27,14 @@ async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
+async def worker(postgres: EmbeddedPostgres) -> AsyncIterator[Connection]:
+    """A connection of the role that background work runs as."""
+    connection = await asyncpg.connect(postgres.worker_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 async def auth(db: Database, passwords: Passwords) -> AsyncIterator[Auth]:
     """The service on a database that is rolled back after the test."""
     made = Auth(db, passwords)

@@ -109,8 +109,9 @@ class AuthServiceServicer:
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS) alike for an unknown address, a
-        wrong password and a disabled account; RESOURCE_EXHAUSTED (RATE_LIMITED)
-        after too many failures; RetryInfo says when to come back.
+        wrong password and a disabled account; ABORTED (CONFLICT) when the password
+        is changed at the same moment; RESOURCE_EXHAUSTED (RATE_LIMITED) after too
+        many failures, and RetryInfo says when to come back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,6 +184,7 @@ class AuthServiceServicer:
         caller's own account only.
         Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the current password is
         wrong; INVALID_ARGUMENT (INVALID_FIELD) when the new one is too common;
+        ABORTED (CONFLICT) when it is changed elsewhere at the same moment;
         RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,8 +52,9 @@ class AuthServiceStub:
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS) alike for an unknown address, a
-    wrong password and a disabled account; RESOURCE_EXHAUSTED (RATE_LIMITED)
-    after too many failures; RetryInfo says when to come back.
+    wrong password and a disabled account; ABORTED (CONFLICT) when the password
+    is changed at the same moment; RESOURCE_EXHAUSTED (RATE_LIMITED) after too
+    many failures, and RetryInfo says when to come back.
     """
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]
     """RefreshToken exchanges a refresh token for the next pair of tokens.
@@ -102,6 +103,7 @@ class AuthServiceStub:
     caller's own account only.
     Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the current password is
     wrong; INVALID_ARGUMENT (INVALID_FIELD) when the new one is too common;
+    ABORTED (CONFLICT) when it is changed elsewhere at the same moment;
     RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
@@ -136,8 +138,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
     Errors: UNAUTHENTICATED (WRONG_CREDENTIALS) alike for an unknown address, a
-    wrong password and a disabled account; RESOURCE_EXHAUSTED (RATE_LIMITED)
-    after too many failures; RetryInfo says when to come back.
+    wrong password and a disabled account; ABORTED (CONFLICT) when the password
+    is changed at the same moment; RESOURCE_EXHAUSTED (RATE_LIMITED) after too
+    many failures, and RetryInfo says when to come back.
     """
     RefreshToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]  # type: ignore[assignment]
     """RefreshToken exchanges a refresh token for the next pair of tokens.
@@ -186,6 +189,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     caller's own account only.
     Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the current password is
     wrong; INVALID_ARGUMENT (INVALID_FIELD) when the new one is too common;
+    ABORTED (CONFLICT) when it is changed elsewhere at the same moment;
     RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]  # type: ignore[assignment]
@@ -229,8 +233,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
         Errors: UNAUTHENTICATED (WRONG_CREDENTIALS) alike for an unknown address, a
-        wrong password and a disabled account; RESOURCE_EXHAUSTED (RATE_LIMITED)
-        after too many failures; RetryInfo says when to come back.
+        wrong password and a disabled account; ABORTED (CONFLICT) when the password
+        is changed at the same moment; RESOURCE_EXHAUSTED (RATE_LIMITED) after too
+        many failures, and RetryInfo says when to come back.
         """
 
     @_abc_1.abstractmethod
@@ -315,6 +320,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         caller's own account only.
         Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the current password is
         wrong; INVALID_ARGUMENT (INVALID_FIELD) when the new one is too common;
+        ABORTED (CONFLICT) when it is changed elsewhere at the same moment;
         RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
 
