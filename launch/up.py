@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - what takes a second to import waits until something can be seen
 """`carelane up`: the whole platform on one machine, from an empty folder to a stopped one."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launch import environment, host, migrate, ports, secret_file, seed, welcome
+from launch import environment, ports, secret_file, welcome
 from launch.errors import Refusal
 from launch.folder import occupied
 from launch.objects import BUCKET
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from launch.host import Life
     from launch.terminal import Terminal
 
 WATCH_SECONDS = 0.5
@@ -85,6 +87,9 @@ def _start(services: Services, options: Options, terminal: Terminal) -> None:
 
 
 def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
+    with terminal.step("Server and tools load"):
+        from launch import host, migrate, seed  # noqa: F401 - the server is for later
+
     pending = migrate.state(owner_dsn).pending
     if pending:
         with terminal.step(f"Database moves up {len(pending)} steps, to {pending[-1]}"):
@@ -96,13 +101,15 @@ def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
 
 
 def _serve(services: Services, options: Options, terminal: Terminal, ending: Ending) -> None:
+    from launch import host
+
     def ready() -> None:
         demo = not options.demo.reference_only
         welcome.show(
             terminal, rest=options.rest, grpc=options.grpc, folder=options.folder, demo=demo
         )
 
-    async def keep_alive(life: host.Life) -> None:
+    async def keep_alive(life: Life) -> None:
         life.up.set()
         while not await _ends_within(life.stop, WATCH_SECONDS):
             for service in services.ended():

@@ -1,0 +1,226 @@
+"""`carelane up` as a person runs it: start, stop in every way, start again after every death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+
+from launch import ports
+from launch.seed.people import DEMO_PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CARELANE = Path(sys.executable).with_name("carelane")
+READY = "Ctrl-C stops everything"
+START_SECONDS = 90
+STOP_SECONDS = 10
+
+
+class Up:
+    """A running `carelane up` on a folder, and what it has said."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.rest, self.grpc = ports.free_port(), ports.free_port()
+        self.output = folder.parent / f"{folder.name}-{self.rest}.txt"
+        arguments = ["--folder", str(folder), "--rest-port", str(self.rest), "--doctors", "40"]
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [CARELANE, "up", *arguments, "--grpc-port", str(self.grpc), *options],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                cwd=folder.parent,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def until(self, words: str, seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while words not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
+    def post(self, path: str, body: dict[str, str]) -> httpx.Response:
+        return httpx.post(f"http://127.0.0.1:{self.rest}{path}", json=body, timeout=10)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+def left(folder: Path) -> list[dict[str, Any]]:
+    """Return the processes that work in the folder, or name it."""
+    found = []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline", "status"]):
+        seen = f"{process.info['cwd']} {process.info['cmdline']}"
+        if str(folder) in seen and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.info)
+    return found
+
+
+@contextmanager
+def up(folder: Path, *options: str) -> Iterator[Up]:
+    """Run it, and never leave it behind."""
+    running = Up(folder, *options)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+        for found in left(folder):
+            os.kill(found["pid"], signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that tests hand on, since the first start takes the longest."""
+    return tmp_path_factory.mktemp("home") / "data"
+
+
+def signs_in(running: Up) -> bool:
+    """Say whether the demo patient gets in, which takes everything from REST to the data."""
+    person = {"email": "patient@demo.carelane.example", "password": DEMO_PASSWORD}
+    return running.post("/api/auth/login", person).status_code == 200
+
+
+def starved(pid: int) -> float:
+    """Return the seconds that others kept a process from running, which say nothing about it."""
+    schedule = Path(f"/proc/{pid}/schedstat")
+    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+
+
+def test_a_kill_during_the_first_start_does_no_harm(folder: Path) -> None:
+    with up(folder) as killed:
+        while not list(folder.glob("postgres/data.new.*")):
+            assert killed.process.poll() is None, killed.said
+        killed.process.kill()
+        killed.process.wait()
+        with up(folder) as first:
+            first.until(READY)
+            assert signs_in(first)
+            assert first.stop() == 0
+            assert left(folder) == []
+
+
+def test_it_says_where_and_as_whom_and_tells_a_second_one(folder: Path) -> None:
+    with up(folder) as first:
+        first.until(READY)
+        for name in ("patient", "doctor", "clinic", "admin"):
+            assert f"{name}@demo.carelane.example" in first.said
+        assert f"127.0.0.1:{first.grpc}" in first.said
+        with up_beside(folder) as second:
+            assert second.process.wait(20) == 1
+            assert f"already running on {folder} (pid {first.process.pid})" in second.said
+            assert f"REST at http://127.0.0.1:{first.rest}" in second.said
+            assert "Traceback" not in second.said
+        assert signs_in(first)
+        assert first.stop() == 0
+        assert left(folder) == []
+
+
+@contextmanager
+def up_beside(folder: Path) -> Iterator[Up]:
+    """Run a second one, which is to end by itself and to touch nothing of the first."""
+    running = Up(folder)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def test_the_second_start_takes_five_seconds_at_most(folder: Path) -> None:
+    with up(folder) as earlier:
+        earlier.until(READY)
+        assert earlier.stop(signal.SIGTERM) == 0
+    began = time.monotonic()
+    with up(folder) as second:
+        second.until(READY)
+        assert time.monotonic() - began - starved(second.process.pid) <= 5
+        second.process.send_signal(signal.SIGINT)
+        assert second.stop(signal.SIGINT) == 0, "a person insists"
+        assert left(folder) == []
+
+
+def test_after_a_kill_the_next_start_recovers_and_leaves_nothing(folder: Path) -> None:
+    with up(folder) as killed:
+        killed.until(READY)
+        orphans = {found["pid"] for found in left(folder)}
+        killed.process.kill()
+        killed.process.wait()
+        with up(folder) as next_one:
+            next_one.until(READY)
+            assert signs_in(next_one)
+            assert not {found["pid"] for found in left(folder)} & orphans
+            postmaster = int((folder / "postgres/data/postmaster.pid").read_text().split()[0])
+            os.kill(postmaster, signal.SIGKILL)
+            next_one.until("PostgreSQL ended by itself and was started again")
+            assert signs_in(next_one)
+            assert next_one.stop(signal.SIGHUP) == 0, "the terminal closes"
+        assert left(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_while_starting_leaves_nothing(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "data"
+    with up(folder) as running:
+        running.until("PostgreSQL starts")
+        assert running.stop(number) in {0, 130}
+        assert "Traceback" not in running.said
+    assert left(folder) == []
+
+
+def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with up(folder, "--rest-port", str(port)) as refused:
+            assert refused.process.wait(20) == 1
+            assert f"Port {port}, which REST needs, is taken by" in refused.said
+            assert f"(pid {os.getpid()})" in refused.said
+            assert "Traceback" not in refused.said
+    assert not (folder / "postgres").exists()
+
+
+def test_an_older_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "format.json").write_text('{"format": 0}')
+    with up(folder) as refused:
+        assert refused.process.wait(20) == 1
+        assert "was written by an older Carelane" in refused.said
+        assert len(refused.said.strip().splitlines()) == 1
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 3.5, 4.0])
+def test_a_kill_at_any_moment_of_the_start_does_no_harm(tmp_path: Path, seconds: float) -> None:
+    folder = tmp_path / "data"
+    with up(folder) as killed:
+        time.sleep(seconds)  # wherever it is by then
+        killed.process.kill()
+        killed.process.wait()
+        with up(folder) as next_one:
+            next_one.until(READY)
+            assert signs_in(next_one)
+            assert next_one.stop() == 0
+    assert left(folder) == []
