@@ -1,9 +1,9 @@
 """`python -m bff`: the BFF alone, joined to the server by gRPC."""
 
-import asyncio
+import uvloop
 
 from bff.serve import run
 from bff.settings import Settings
 
 if __name__ == "__main__":
-    asyncio.run(run(Settings()))
+    uvloop.run(run(Settings()))

@@ -10,8 +10,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bff import docs, gateway, health, log
+from bff import docs, health, log
 from bff.edge import Edge
+from bff.gateway import Gateway
 from bff.limits import BodyLimit
 from bff.metrics import RequestMetrics
 from bff.problem import Problem
@@ -34,19 +35,25 @@ def create_app(
     logger = logger or log.logger(settings.log_level)
     metrics = metrics or CollectorRegistry()
     app = FastAPI(
-        title="Carelane", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.router.routes += gateway.resources(ROUTES, channel, settings.call_timeout, logger)
     app.router.routes += health.routes(channel, metrics)
     if settings.docs:
         app.router.routes += docs.routes(ROUTES)
     app.add_exception_handler(HTTPException, _refuse)
+    app.add_middleware(
+        Gateway, routes=ROUTES, channel=channel, timeout=settings.call_timeout, log=logger
+    )
     _wrap(app, settings, logger, RequestMetrics(metrics))
     return app
 
 
 def _wrap(app: FastAPI, settings: Settings, logger: log.Logger, metrics: RequestMetrics) -> None:
-    """Add the middleware, the innermost first."""
+    """Add the middleware around the gateway, the innermost first."""
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(
         CORSMiddleware,

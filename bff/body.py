@@ -1,5 +1,6 @@
 """The body of a request as a JSON value, read so strictly that nothing in it has two meanings."""
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from starlette.types import Receive
 from bff.problem import Problem
 
 DEEPEST: Final = 32
+SLOWEST: Final = 20.0
 
 
 class ClientGone(Exception):
@@ -15,7 +17,15 @@ class ClientGone(Exception):
 
 
 async def received(receive: Receive) -> bytes:
-    """Answer the whole body; its size is bounded by the middleware in front."""
+    """Answer the whole body, which has SLOWEST seconds; the middleware in front bounds its size."""
+    try:
+        async with asyncio.timeout(SLOWEST):
+            return await _received(receive)
+    except TimeoutError:
+        raise Problem(408, "DEADLINE_EXCEEDED", "The body did not come in time.") from None
+
+
+async def _received(receive: Receive) -> bytes:
     chunks = []
     while True:
         event = await receive()

@@ -1,18 +1,24 @@
 """The route table as an ASGI application: finds the operation of a path and a method."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import grpc
 from starlette.responses import Response
-from starlette.routing import Route as PathRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.body import ClientGone
 from bff.log import Logger, failure
+from bff.names import camel
 from bff.operation import Operation
 from bff.problem import Problem, defect
 from bff.route import Route
 from bff.visit import visit_of
+
+Pattern = tuple[str, ...]  # the segments of a path, parameters in braces
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Resource:
@@ -50,15 +56,74 @@ class Resource:
             )
 
 
-def resources(
-    routes: Iterable[Route], channel: grpc.aio.Channel, timeout: float, log: Logger
-) -> list[PathRoute]:
-    """Answer one route for each path of the table; those without parameters come first."""
-    by_path: dict[str, dict[str, Operation]] = {}
+class Gateway:
+    """ASGI middleware that serves the paths of the route table and passes on all others.
+
+    It stands in front of the application's own router, which would try its routes one by one: a
+    path without parameters is found at once, the others among those of as many segments.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Iterable[Route],
+        channel: grpc.aio.Channel,
+        timeout: float,
+        log: Logger,
+    ) -> None:
+        self._app = app
+        self._exact: dict[str, Resource] = {}
+        self._patterns: dict[int, list[tuple[Pattern, Resource]]] = {}
+        for path, operations in _by_path(routes, channel, timeout).items():
+            pattern = tuple(path.split("/"))
+            resource = Resource(path, operations, log)
+            if "{" in path:
+                self._patterns.setdefault(len(pattern), []).append((pattern, resource))
+            else:
+                self._exact[path] = resource
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        resource = self._find(scope) if scope["type"] == "http" else None
+        await (resource or self._app)(scope, receive, send)
+
+    def _find(self, scope: Scope) -> Resource | None:
+        """Answer the resource of a path, and leave it and the parameters in the scope."""
+        path = scope["path"]
+        resource, parameters = self._exact.get(path), _NONE
+        if resource is None:
+            resource, parameters = self._match(path.split("/"))
+        if resource is not None:
+            scope["endpoint"] = resource
+            scope["path_params"] = parameters
+        return resource
+
+    def _match(self, segments: Sequence[str]) -> tuple[Resource | None, Mapping[str, str]]:
+        for pattern, resource in self._patterns.get(len(segments), ()):
+            parameters = _parameters(pattern, segments)
+            if parameters is not None:
+                return resource, parameters
+        return None, _NONE
+
+
+def _parameters(pattern: Pattern, segments: Sequence[str]) -> dict[str, str] | None:
+    """Answer the parameters by JSON name; None when the segments are of another path."""
+    parameters = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith("{") and segment:
+            parameters[camel(expected[1:-1])] = segment
+        elif expected != segment:
+            return None
+    return parameters
+
+
+def _by_path(
+    routes: Iterable[Route], channel: grpc.aio.Channel, timeout: float
+) -> dict[str, dict[str, Operation]]:
+    found: dict[str, dict[str, Operation]] = {}
     for route in routes:
-        methods = by_path.setdefault(route.path, {})
+        methods = found.setdefault(route.path, {})
         if route.method in methods:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
         methods[route.method] = Operation(route, channel, timeout)
-    paths = sorted(by_path, key=lambda path: "{" in path)
-    return [PathRoute(path, Resource(path, by_path[path], log)) for path in paths]
+    return found

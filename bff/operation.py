@@ -84,7 +84,7 @@ class Operation:
         message = self._new()
         try:
             if self._path:
-                given = {camel(name): [text] for name, text in scope["path_params"].items()}
+                given = {name: [text] for name, text in scope["path_params"].items()}
                 text_fields.take_all(message, self._path, given)
             if scope["query_string"]:
                 texts = text_fields.texts_of_query(scope["query_string"])

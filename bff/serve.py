@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from bff.app import create_app
 from bff.log import logger
+from bff.protocol import BoundedHttp
 from bff.settings import Settings
 
 # One connection carries all calls of a process; HTTP/2 pings find a server that vanished.
@@ -22,31 +23,22 @@ _OPTIONS: Final = (
 )
 
 
-def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """Make the HTTP server, unstarted.
-
-    `await server.serve()` runs it until SIGINT or SIGTERM, or until `should_exit` is set; inside
-    a process that handles signals itself, use `serve_quietly`.
-    """
-    host, _, port = settings.http_address.rpartition(":")
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=host.strip("[]"),
-            port=int(port),
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=8,
-            limit_concurrency=1000,
-            backlog=1024,
-        )
+def config(app: ASGIApp, *, grace: float) -> uvicorn.Config:
+    """Configure the HTTP server; requests that run when it stops have `grace` seconds."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=BoundedHttp,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        limit_concurrency=2000,
+        backlog=1024,
     )
 
 
@@ -55,7 +47,10 @@ async def run(settings: Settings) -> None:
     log = logger(settings.log_level)
     async with connect(settings) as channel:
         app = create_app(channel, settings, logger=log)
-        await server(app, settings).serve()
+        serving = config(app, grace=8)
+        host, _, port = settings.http_address.rpartition(":")
+        serving.host, serving.port = host.strip("[]"), int(port)
+        await uvicorn.Server(serving).serve()
 
 
 def connect(settings: Settings) -> grpc.aio.Channel:

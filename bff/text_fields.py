@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from bff.from_json import assigner, text_bool
+from bff.from_json import assigner
 from bff.problem import Fault, Invalid
+from bff.scalars import text_bool
 from bff.to_json import type_of
 
 Take = Callable[[Any, Sequence[str]], None]  # (message, the texts given under one name)

@@ -13,6 +13,7 @@ import google.type
 import grpc_tools
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -249,10 +250,10 @@ async def web(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def address(app: FastAPI, settings: Settings) -> AsyncIterator[tuple[str, int]]:
+async def address(app: FastAPI) -> AsyncIterator[tuple[str, int]]:
     """The host and port of the application behind its real HTTP server."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = serve.server(app, settings)
+        server = uvicorn.Server(serve.config(app, grace=1))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         yield listening.getsockname()
         server.should_exit = True

@@ -1,12 +1,13 @@
 """Whatever is sent, the answer is a problem with a 4xx status that repeats none of it."""
 
 import asyncio
-import contextlib
 import json
 from typing import Any
 
 import httpx
 import pytest
+
+from bff.protocol import BoundedHttp
 
 ID = "0196f5c8-aaaa-7000-8000-000000000001"
 BOOKING: dict[str, Any] = {
@@ -306,20 +307,63 @@ async def test_a_body_above_the_limit_is_413_when_announced(web: httpx.AsyncClie
 async def test_a_body_above_the_limit_is_413_when_sent_in_chunks(
     address: tuple[str, int], clinic: Any
 ) -> None:
-    reader, writer = await asyncio.open_connection(*address)
-    writer.write(
+    head = (
         b"POST /api/appointments HTTP/1.1\r\nHost: bff\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
     )
-    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    with contextlib.suppress(ConnectionError):  # the server need not read to the end
-        for _ in range(64):
-            writer.write(chunk)
-            await writer.drain()
-    answer = await asyncio.wait_for(reader.read(64 * 1024), 5)
-    writer.close()
+    chunks = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    answer = await exchanged(address, head + chunks * 16 + b"1\r\nx\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"TOO_LARGE"' in answer
+
+
+async def exchanged(address: tuple[str, int], sent: bytes) -> bytes:
+    """Send bytes as they are, and answer all that comes until the server closes."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"zzmarkzz\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: bff\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: bff\r\nContent-Length: zzmarkzz\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: bff\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: bff\r\nbad header\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_400(address: tuple[str, int], sent: bytes) -> None:
+    answer = await exchanged(address, sent)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
+    assert b"zzmarkzz" not in answer
+
+
+async def test_endless_headers_are_431(address: tuple[str, int]) -> None:
+    answer = await exchanged(address, b"GET / HTTP/1.1\r\nX: " + b"x" * 65_540)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: b"])
+async def test_headers_that_do_not_come_to_an_end_are_408(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "head_seconds", 0.1)
+    assert (await exchanged(address, sent)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_does_not_come_is_408(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bff.body.SLOWEST", 0.1)
+    head = b"POST /api/appointments HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n"
+    answer = await exchanged(address, head + b"Content-Length: 10\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_body_at_the_limit_is_read(web: httpx.AsyncClient) -> None:
