@@ -1,6 +1,5 @@
 """Serving the application over HTTP, alone or inside another process."""
 
-import ipaddress
 from pathlib import Path
 from typing import Final
 
@@ -54,21 +53,9 @@ async def run(settings: Settings) -> None:
 
 
 def connect(settings: Settings) -> grpc.aio.Channel:
-    """Open a channel to the gRPC server; production refuses one in clear text across a network."""
-    if settings.grpc_ca_file:
-        authority = Path(settings.grpc_ca_file).read_bytes()
-        credentials = grpc.ssl_channel_credentials(authority)
-        return grpc.aio.secure_channel(settings.grpc_target, credentials, _OPTIONS)
-    if settings.in_production and not (settings.grpc_plaintext or _is_here(settings.grpc_target)):
-        raise ValueError("set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant")
-    return grpc.aio.insecure_channel(settings.grpc_target, _OPTIONS)
-
-
-def _is_here(target: str) -> bool:
-    host = target.rpartition(":")[0].strip("[]")
-    if target.startswith("unix:") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    """Open a channel to the gRPC server of the settings."""
+    if not settings.grpc_ca_file:
+        return grpc.aio.insecure_channel(settings.grpc_target, _OPTIONS)
+    authority = Path(settings.grpc_ca_file).read_bytes()
+    credentials = grpc.ssl_channel_credentials(authority)
+    return grpc.aio.secure_channel(settings.grpc_target, credentials, _OPTIONS)

@@ -77,6 +77,8 @@ class Settings(BaseSettings):
             return self
         if any(origin == "*" or origin.startswith("http://") for origin in self.cors_origins):
             raise ValueError("CORS_ORIGINS must be exact https origins in production")
+        if not (self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)):
+            raise ValueError("set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant")
         return self
 
     @cached_property
@@ -87,3 +89,13 @@ class Settings(BaseSettings):
     @property
     def in_production(self) -> bool:
         return self.environment == "production"
+
+
+def _is_here(target: str) -> bool:
+    host = target.rpartition(":")[0].strip("[]")
+    if host == "localhost" or target.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
