@@ -20,10 +20,14 @@ Clinics = Annotated[
     int | None, typer.Option(min=1, help="How many clinics.", show_default="3 for 20 doctors")
 ]
 Patients = Annotated[
-    int | None, typer.Option(min=1, help="How many patients.", show_default="5 for 2 doctors")
+    int | None,
+    typer.Option(min=1, help="How many patients.", show_default="5 for 2 doctors, at most 100000"),
 ]
 Visits = Annotated[
-    int | None, typer.Option(min=0, help="Past and coming ones.", show_default="10 for a doctor")
+    int | None,
+    typer.Option(
+        min=0, help="Past and coming ones.", show_default="10 for each doctor, at most 100000"
+    ),
 ]
 Number = Annotated[int, typer.Option("--seed", min=0, help="Another number, another world.")]
 Day = Annotated[

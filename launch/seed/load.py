@@ -88,8 +88,11 @@ async def load(connection: asyncpg.Connection, world: World, done: int, advance:
     for chunk in chunks[done:]:
         async with store.copying(connection, forced):
             if chunk.number == 0:
-                await begin(connection, world, len(chunks), password_hash)
-            await load_chunk(connection, world, chunk, password_hash, revisions, advance)
+                async with store.checked_together(connection):
+                    await begin(connection, world, len(chunks), password_hash)
+                    await load_chunk(connection, world, chunk, password_hash, revisions, advance)
+            else:
+                await load_chunk(connection, world, chunk, password_hash, revisions, advance)
             await store.advance_mark(connection)
     await connection.execute("ANALYZE")
 

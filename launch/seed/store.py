@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 import orjson
 
+from launch.errors import Refusal
 from launch.seed.rows import Revisions, Rows
 from launch.seed.world import Size, World
 
@@ -47,8 +48,13 @@ class Mark:
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """Connect as the owner or a superuser; one seeder works on a database at a time."""
-    connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
     try:
+        connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+    except (OSError, asyncpg.PostgresError) as failure:
+        raise Refusal(f"The database does not let us in: {failure}") from failure
+    try:
+        if await connection.fetchval("SELECT to_regclass('notification')") is None:
+            raise Refusal("The database has no tables yet: run `carelane migrate` first.")
         await connection.set_type_codec(
             "jsonb",
             schema="pg_catalog",
@@ -117,6 +123,25 @@ async def copying(connection: asyncpg.Connection, forced: list[str]) -> AsyncIte
         yield
         for table in forced:
             await connection.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
+
+
+@asynccontextmanager
+async def checked_together(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Let exclusion constraints of empty tables check all new rows at the end, five times as fast.
+
+    It is for the transaction that first fills them: the constraints are gone until then, for this
+    transaction alone, and come back as they were or the transaction fails.
+    """
+    constraints = await connection.fetch(
+        "SELECT conrelid::regclass::text AS name, quote_ident(conname) AS rule, "
+        "pg_get_constraintdef(oid) AS meaning FROM pg_constraint "
+        "WHERE contype = 'x' AND connamespace = 'public'::regnamespace ORDER BY 1, 2"
+    )
+    for name, rule, _ in constraints:
+        await connection.execute(f"ALTER TABLE {name} DROP CONSTRAINT {rule}")
+    yield
+    for name, rule, meaning in constraints:
+        await connection.execute(f"ALTER TABLE {name} ADD CONSTRAINT {rule} {meaning}")
 
 
 async def copy(connection: asyncpg.Connection, rows: Rows) -> None:

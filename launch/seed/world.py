@@ -16,6 +16,7 @@ CHUNK = 2_500
 PAST_DAYS = 60
 COMING_DAYS = 21
 MOST_VISITS = 40
+MANY = 100_000
 BUSYNESS = (3, 1, 2, 1, 4, 1, 2, 2)
 """How many visits one doctor has relative to the next, repeating."""
 
@@ -41,12 +42,16 @@ class Size:
         patients: int | None = None,
         appointments: int | None = None,
     ) -> "Size":
-        """Take what is given, and the rest in the proportions of the default world."""
+        """Take what is given, and the rest in the proportions of the default world.
+
+        Patients and appointments do not grow beyond MANY by themselves: a large world is for
+        search, and it is the checking of taken time that takes long.
+        """
         size = cls(
             doctors,
             max(1, doctors * 3 // 20) if clinics is None else clinics,
-            max(1, doctors * 5 // 2) if patients is None else patients,
-            doctors * 10 if appointments is None else appointments,
+            max(1, min(doctors * 5 // 2, MANY)) if patients is None else patients,
+            min(doctors * 10, MANY) if appointments is None else appointments,
         )
         size.check()
         return size

@@ -205,3 +205,23 @@ async def test_reference_data_comes_alone_and_is_mended_when_it_differs(
 async def test_an_impossible_size_is_refused_in_a_sentence(empty: str) -> None:
     with pytest.raises(Refusal, match="too many"):
         await load.seed(empty, Request(Size(10, 1, 1, 1_000)))
+
+
+async def test_a_database_without_tables_is_refused_in_a_sentence(
+    postgres: EmbeddedPostgres, superuser: asyncpg.Connection
+) -> None:
+    with pytest.raises(Refusal, match="carelane migrate"):
+        await seed(postgres.dsn("carelane_owner", "postgres"), SMALL)
+
+
+async def test_exclusion_constraints_are_back_after_seeding(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    constraints = (
+        "SELECT string_agg(conname || pg_get_constraintdef(oid), ' ' ORDER BY conname) "
+        "FROM pg_constraint WHERE contype = 'x'"
+    )
+    before = await owner.fetchval(constraints)
+    await seed(empty, SMALL)
+    assert "claim_overlap" in before
+    assert await owner.fetchval(constraints) == before
