@@ -9,6 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := copy
+# Imports take half the time, also where Python is told not to write its caches.
+export UV_COMPILE_BYTECODE := 1
 export GRPC_VERBOSITY ?= ERROR
 
 SOURCES := server bff launch
