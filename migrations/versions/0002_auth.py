@@ -63,6 +63,7 @@ CREATE TABLE refresh_token (
   FOREIGN KEY (user_id, session_id) REFERENCES session (user_id, session_id) ON DELETE CASCADE
 );
 CREATE INDEX refresh_token_session ON refresh_token (user_id, session_id);
+CREATE INDEX refresh_token_expire_time ON refresh_token (expire_time);
 """
 
 # What must be known before there is a caller. Each answers about one person, found by something
@@ -118,6 +119,7 @@ def upgrade() -> None:
     allow_columns("session", "end_time, end_reason")
     allow("session", WORKER, "SELECT, DELETE")
     allow("refresh_token", APP, "SELECT, INSERT", own)
+    allow("refresh_token", WORKER, "SELECT, DELETE")
     allow_columns("refresh_token", "spend_time")
 
 

@@ -87,6 +87,7 @@ class RefreshToken(Base):
             ondelete="CASCADE",
         ),
         Index("refresh_token_session", "user_id", "session_id"),
+        Index("refresh_token_expire_time", "expire_time"),
         {"info": {"access": "person"}},
     )
     token_hash: Mapped[bytes] = mapped_column(primary_key=True)

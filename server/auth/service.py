@@ -1,6 +1,5 @@
 """Accounts: registration, one's own profile, the password; what other domains ask about people."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -55,6 +54,16 @@ _CREDENTIALS = func.find_credential(
 )
 
 FIND_CREDENTIAL = sql(select(_CREDENTIALS))
+FIND_ACCOUNT = sql(
+    select(
+        func.find_account(bindparam("email", type_=Text)).table_valued(
+            column("user_id", Uuid),
+            column("email", Text),
+            column("full_name", Text),
+            column("role", Text),
+        )
+    )
+)
 GET = sql(select(*_ACCOUNT).where(UserAccount.user_id == bindparam("id")))
 GET_MANY = sql(select(*_ACCOUNT).where(UserAccount.user_id == any_(bindparam("ids"))))
 COUNT = sql(
@@ -116,13 +125,6 @@ class EtagMismatch(Conflict):
 
     reason = "ETAG_MISMATCH"
     text = "The account was edited since; read it again."
-
-
-def new_user_id(now: datetime) -> UUID:
-    """Make a version 7 UUID: the milliseconds of `now`, then chance."""
-    chance = secrets.randbits(74)
-    time_and_version = (int(now.timestamp() * 1000) << 16) | (0x7 << 12) | (chance >> 62)
-    return UUID(int=(time_and_version << 64) | (0b10 << 62) | (chance & (2**62 - 1)))
 
 
 def account_lock(user_id: UUID) -> Lock:
@@ -195,6 +197,14 @@ async def account(tx: Transaction, user_id: UUID) -> Record:
 async def accounts(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, Record]:
     """Answer those of the accounts that the caller may see, by id, in one query."""
     return {row["user_id"]: row for row in await tx.all(GET_MANY, ids=list(user_ids))}
+
+
+async def find_account(tx: Transaction, email: str) -> Record | None:
+    """Answer user_id, email, full_name and role of the active account with this address.
+
+    Only to those who may let somebody work at a clinic; to others there is none.
+    """
+    return await tx.one(FIND_ACCOUNT, email=email)
 
 
 async def count_accounts(tx: Transaction, *, start: datetime, end: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import grpc
 from asyncpg import Record
@@ -20,6 +20,7 @@ from server.core import rpc
 from server.core.access import Caller
 from server.core.db import Database
 from server.core.errors import InvalidField, Unauthenticated
+from server.core.ids import new_id
 from server.core.wire import from_time, to_id
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -60,7 +61,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         )
         repeated = to_id(request.request_id, "request_id") if request.request_id else None
         made = await self._passwords.hash(request.password)
-        user_id = service.new_user_id(self._db.clock.now())
+        user_id = new_id(self._db.clock.now())
         async with self._db.transaction(Caller(user_id)) as tx:
             await service.register(
                 tx, user_id, registration, password_hash=made, registration_id=repeated
@@ -69,8 +70,8 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
         found, network_hash = await self._find_by_password(request)
-        user_id, role, session_id = _plain(found["user_id"]), found["role"], uuid4()
-        old = found["password_hash"]
+        user_id, role, old = found["user_id"], found["role"], found["password_hash"]
+        session_id = new_id(self._db.clock.now())
         new = await self._renewed(request.password, old)
         caller, lock = Caller(user_id, role, session_id), service.credential_lock(user_id)
         async with self._db.transaction(caller, lock=lock) as tx:
@@ -91,8 +92,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         found = await self._db.one(sessions.FIND_OWNER, token_hash=token_hash(token))
         if found is None:
             raise sessions.SessionEnded
-        user_id, session_id = _plain(found["user_id"]), _plain(found["session_id"])
-        role = found["role"]
+        user_id, role, session_id = found["user_id"], found["role"], found["session_id"]
         caller, lock = Caller(user_id, role, session_id), sessions.family_lock(session_id)
         async with self._db.transaction(caller, lock=lock) as tx:
             refresh = await sessions.exchange(
@@ -222,11 +222,6 @@ def _signed_in() -> tuple[Caller, UUID, UUID]:
     if caller.user_id is None or caller.session_id is None:
         raise Unauthenticated
     return caller, caller.user_id, caller.session_id
-
-
-def _plain(value: UUID) -> UUID:
-    """Turn asyncpg's subclass of UUID into the class itself, which locks insist on."""
-    return UUID(int=value.int)
 
 
 def _changes(request: pb.UpdateProfileRequest) -> dict[str, str | None]:
