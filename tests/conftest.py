@@ -7,6 +7,7 @@ use people and doctors of their own.
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from launch.migrate import upgrade
 from launch.postgres import EmbeddedPostgres
@@ -24,23 +26,26 @@ from server.core.clock import MovableClock
 from server.core.db import Database
 from tests.world import World, new_city
 
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("deep", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("CARELANE_TEST_COUNTS", "quick"))
+
 os.environ["TZ"] = "Asia/Kathmandu"  # a zone that shows where the machine's leaks in
 time.tzset()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """An embedded PostgreSQL with a migrated database, stopped at the end of the run."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the server runs as a user of its own
-    server = EmbeddedPostgres(folder, fast=True)
-    server.start()
-    try:
-        upgrade(server.owner_dsn)
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="carelane-test-") as folder:
+        Path(folder).chmod(0o755)  # the server runs as a user of its own
+        server = EmbeddedPostgres(Path(folder), fast=True)
+        server.start()
+        try:
+            upgrade(server.owner_dsn)
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2 as availability_pb
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.directory.v1 import directory_service_pb2 as directory_pb
+from carelane.directory.v1 import directory_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.models import UserAccount
 from server.availability import edit
@@ -42,6 +44,7 @@ from server.directory.models import (
     Practice,
     VisitType,
 )
+from server.directory.servicer import DirectoryServicer
 
 ROLES = ("patient", "doctor", "staff", "admin")
 
@@ -146,9 +149,19 @@ class World:
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
             AppointmentServicer(self.db, pager), registry
         )
+        directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(
+            DirectoryServicer(
+                self.db,
+                pager,
+                next_free=availability.next_free,
+                open_calendar=availability.open_calendar,
+            ),
+            registry,
+        )
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
+            (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
         )
 
