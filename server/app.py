@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import Attempts
@@ -21,6 +22,7 @@ from server.auth.limits import Limits
 from server.auth.passwords import Passwords
 from server.auth.servicer import AuthServicer, Secrets
 from server.auth.tokens import SigningKey, Tokens
+from server.availability import service as availability
 from server.availability.servicer import AvailabilityServicer
 from server.core import log, rpc
 from server.core.clock import Clock, SystemClock
@@ -28,6 +30,7 @@ from server.core.db import Database
 from server.core.keys import Keys
 from server.core.metrics import CallMetrics
 from server.core.paging import Pager
+from server.directory.servicer import DirectoryServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
 from server.settings import Settings
@@ -70,6 +73,15 @@ def _servicers(parts: Parts) -> Servicers:
         (
             auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
             AuthServicer(db, parts.authenticator, parts.secrets),
+        ),
+        (
+            directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
+            DirectoryServicer(
+                db,
+                parts.pager,
+                next_free=availability.next_free,
+                open_calendar=availability.open_calendar,
+            ),
         ),
         (
             availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server,

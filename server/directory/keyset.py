@@ -6,7 +6,7 @@ from typing import Any
 from asyncpg import Record
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 
-from server.core.db import Database, Transaction, sql
+from server.core.db import Reader, sql
 
 
 class Listing:
@@ -23,10 +23,10 @@ class Listing:
         return tuple_(*columns) > tuple_(*(bindparam(name, type_=c.type) for name, c in last))
 
     async def page(
-        self, db: Database | Transaction, *, after: Sequence[Any] | None, limit: int, **values: Any
+        self, reader: Reader, *, after: Sequence[Any] | None, limit: int, **values: Any
     ) -> list[Record]:
         """Answer up to `limit` rows behind the row with the values `after`; None starts."""
         if not after:
-            return await db.all(self._first, limit=limit, **values)
+            return await reader.all(self._first, limit=limit, **values)
         last = dict(zip(self._names, after, strict=True))
-        return await db.all(self._next, limit=limit, **last, **values)
+        return await reader.all(self._next, limit=limit, **last, **values)

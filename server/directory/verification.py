@@ -165,8 +165,8 @@ async def latest(tx: Transaction, doctor_id: UUID) -> Record | None:
 async def request(tx: Transaction, doctor_id: UUID, licence: Sequence[str | int]) -> None:
     """Ask for the verification of a new licence (number, council, year) under the profile's lock.
 
-    The request before is superseded, also when it was granted. LicenceInUse when another doctor's
-    request with this licence is open or granted.
+    The request before is superseded, also when it was granted, and the doctor is found no more.
+    LicenceInUse when another doctor's request with this licence is open or granted.
     """
     number, council, year = licence
     await tx.run(SUPERSEDE, doctor=doctor_id)
@@ -174,6 +174,7 @@ async def request(tx: Transaction, doctor_id: UUID, licence: Sequence[str | int]
         await tx.run(
             INSERT, doctor=doctor_id, number=number, council=council, year=year, now=tx.now
         )
+    await tx.run(SET_STATUS, doctor=doctor_id, decision="pending", now=tx.now)
     tx.record(
         "doctor.verification_requested",
         doctor_id,

@@ -1,0 +1,59 @@
+"""What other domains may read of the directory, as selectables for their own statements."""
+
+from sqlalchemy import Subquery, and_, select
+
+from server.directory.models import City, Clinic, DoctorProfile, Practice, VisitType
+
+
+def practices() -> Subquery:
+    """One row a practice, with its doctor's and clinic's names, zone and currency.
+
+    `bookable` says that the doctor is verified and the practice active.
+    """
+    return (
+        select(
+            Practice.practice_id,
+            Practice.doctor_id,
+            Practice.clinic_id,
+            Practice.create_time,
+            DoctorProfile.full_name.label("doctor_name"),
+            Clinic.name.label("clinic_name"),
+            (Clinic.address + ", " + City.name).label("clinic_address"),
+            Clinic.time_zone,
+            Clinic.currency_code,
+            and_(
+                DoctorProfile.verification_status == "verified", Practice.status == "active"
+            ).label("bookable"),
+        )
+        .join(DoctorProfile, DoctorProfile.doctor_id == Practice.doctor_id)
+        .join(Clinic, Clinic.clinic_id == Practice.clinic_id)
+        .join(City, City.city_id == Clinic.city_id)
+        .subquery("practices")
+    )
+
+
+def visit_types() -> Subquery:
+    """One row a visit type: length, buffers, grid, notice, horizon and price."""
+    return select(
+        VisitType.visit_type_id,
+        VisitType.practice_id,
+        VisitType.name.label("visit_type_name"),
+        VisitType.length_minutes,
+        VisitType.buffer_before_minutes,
+        VisitType.buffer_after_minutes,
+        VisitType.interval_minutes,
+        VisitType.offset_minutes,
+        VisitType.notice_minutes,
+        VisitType.horizon_days,
+        VisitType.price,
+        VisitType.is_default,
+    ).subquery("visit_types")
+
+
+def verified_doctors() -> Subquery:
+    """The ids of the doctors whom everyone may see."""
+    return (
+        select(DoctorProfile.doctor_id)
+        .where(DoctorProfile.verification_status == "verified")
+        .subquery("verified_doctors")
+    )
