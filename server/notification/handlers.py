@@ -5,13 +5,18 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
+from sqlalchemy import bindparam, select
 
 from server.appointment import view
-from server.core.db import Transaction
+from server.core.db import Transaction, sql
 from server.core.errors import NotFound
 from server.core.outbox import Event, Handler
+from server.directory.reference import CLINICS
 from server.notification import service, wording
 from server.notification.wording import Words
+
+_clinics = CLINICS.subquery()
+CLINIC = sql(select(_clinics.c.name).where(_clinics.c.clinic_id == bindparam("clinic")))
 
 
 async def _tell(tx: Transaction, event: Event, user_id: UUID, kind: str, words: Words) -> None:
@@ -49,6 +54,15 @@ async def tell_rejected(tx: Transaction, event: Event) -> None:
     await _tell(tx, event, event.subject_id, "doctor_rejected", words)
 
 
+async def tell_member(tx: Transaction, event: Event) -> None:
+    """Tell a person that they now work at a clinic."""
+    clinic = await tx.one(CLINIC, clinic=event.subject_id)
+    if clinic is None:
+        raise NotFound
+    words = wording.joined(clinic["name"], event.payload["role"])
+    await _tell(tx, event, UUID(event.payload["user_id"]), "clinic_joined", words)
+
+
 HANDLERS: Mapping[str, tuple[Handler, ...]] = {
     "appointment.booked": (tell_patient, tell_doctor),
     "appointment.confirmed": (tell_patient,),
@@ -57,6 +71,7 @@ HANDLERS: Mapping[str, tuple[Handler, ...]] = {
     "appointment.no_show": (tell_patient,),
     "doctor.verified": (tell_verified,),
     "doctor.rejected": (tell_rejected,),
+    "clinic.member_added": (tell_member,),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from server.core.access import Caller
 from server.core.db import Database
 from server.core.outbox import Relay
-from tests.rows import add_doctor, add_person, add_practice, add_visit
+from tests.rows import add_clinic, add_doctor, add_person, add_practice, add_visit
 
 WHEN = "Friday 3 July 2026 at 10:30 (Asia/Kolkata)"
 
@@ -98,6 +98,24 @@ async def test_a_rejected_doctor_is_told_why(
     await relay.deliver(worker)
     (what,) = await told(owner, doctor)
     assert "No such licence." in what[2]
+
+
+async def test_a_person_is_told_that_they_work_at_a_clinic(
+    committed: Database, worker: Database, owner: Any, relay: Relay
+) -> None:
+    clinic, person = await add_clinic(owner), await add_person(owner, "staff")
+    await happen(
+        committed,
+        "clinic.member_added",
+        clinic,
+        clinic_id=clinic,
+        user_id=person,
+        role="front_desk",
+    )
+    await relay.deliver(worker)
+    assert await told(owner, person) == [
+        ("clinic_joined", "You work at Lake Clinic", "Your role there: front desk.")
+    ]
 
 
 async def test_an_event_that_is_delivered_again_tells_once(
