@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
+from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import Attempts
 from server.auth.authenticator import Authenticator
@@ -94,6 +96,10 @@ def _servicers(parts: Parts) -> Servicers:
         (
             notification_service_pb2_grpc.add_NotificationServiceServicer_to_server,
             NotificationServicer(db, parts.pager),
+        ),
+        (
+            admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
+            AdminServicer(db, parts.pager),
         ),
     )
 
