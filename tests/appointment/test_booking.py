@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -208,7 +209,7 @@ async def test_racing_bookings_of_overlapping_times_never_overlap(live_world: Wo
         start for start, outcome in zip(starts, outcomes, strict=True) if outcome == "BOOKED"
     )
     assert set(outcomes) == {"BOOKED", "SLOT_TAKEN"}
-    assert all(late - early >= timedelta(minutes=30) for early, late in zip(won, won[1:]))
+    assert all(late - early >= timedelta(minutes=30) for early, late in pairwise(won))
 
 
 async def test_racing_repeats_of_a_booking_have_one_effect(live_world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -192,15 +193,15 @@ async def test_of_racing_ends_one_wins(live_world: World) -> None:
 
 def test_the_contract_names_the_same_changes_as_the_table() -> None:
     """The comment on AppointmentStatus is the table that people read."""
-    with open("proto/carelane/appointment/v1/appointment.proto") as proto:
-        lines = re.findall(r"^//   (\w+) +→ (.+)$", proto.read(), re.MULTILINE)
+    proto = Path("proto/carelane/appointment/v1/appointment.proto").read_text()
+    lines = re.findall(r"^//   (\w+) +→ (.+)$", proto, re.MULTILINE)
     told = {name.lower(): set(wanted.lower().split(", ")) for name, wanted in lines}
     assert told == {name: wanted for name, wanted in LEGAL.items() if wanted}
 
 
 def test_the_contract_and_the_database_know_the_same_states() -> None:
     names = {
-        name.removeprefix("APPOINTMENT_STATUS_").lower() for name in pb.AppointmentStatus.keys()
+        name.removeprefix("APPOINTMENT_STATUS_").lower() for name, _ in pb.AppointmentStatus.items()
     }
     (check,) = (
         constraint
