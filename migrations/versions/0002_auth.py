@@ -108,8 +108,8 @@ def upgrade() -> None:
     for table in ("user_account", "credential", "session", "refresh_token"):
         protect(table)
     op.execute(LOOKUPS)
-    own = "user_id = app_user()"
-    allow("user_account", APP, "SELECT", f"{own} OR app_admin() IS NOT NULL")
+    own = "user_id = (SELECT app_user())"
+    allow("user_account", APP, "SELECT", f"{own} OR (SELECT app_admin()) IS NOT NULL")
     allow("user_account", APP, "INSERT", f"{own} AND role IN ('patient', 'doctor')")
     allow_columns("user_account", "full_name, phone, time_zone, language, revision, update_time")
     allow("user_account", WORKER, "SELECT")
@@ -131,7 +131,7 @@ def allow_columns(table: str, columns: str) -> None:
     op.execute(f"GRANT UPDATE ({columns}) ON {table} TO {APP}")
     op.execute(
         f"CREATE POLICY {APP}_update ON {table} FOR UPDATE TO {APP} "
-        "USING (user_id = app_user()) WITH CHECK (user_id = app_user())"
+        "USING (user_id = (SELECT app_user())) WITH CHECK (user_id = (SELECT app_user()))"
     )
 
 

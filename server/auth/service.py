@@ -1,7 +1,6 @@
 """Accounts: registration, one's own profile, the password; what other domains ask about people."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -66,12 +65,6 @@ FIND_ACCOUNT = sql(
 )
 GET = sql(select(*_ACCOUNT).where(UserAccount.user_id == bindparam("id")))
 GET_MANY = sql(select(*_ACCOUNT).where(UserAccount.user_id == any_(bindparam("ids"))))
-COUNT = sql(
-    select(func.count())
-    .select_from(UserAccount)
-    .where(UserAccount.create_time >= bindparam("start"))
-    .where(UserAccount.create_time < bindparam("end"))
-)
 INSERT = sql(
     postgresql.insert(UserAccount)
     .values(
@@ -205,12 +198,6 @@ async def find_account(tx: Transaction, email: str) -> Record | None:
     Only to those who may let somebody work at a clinic; to others there is none.
     """
     return await tx.one(FIND_ACCOUNT, email=email)
-
-
-async def count_accounts(tx: Transaction, *, start: datetime, end: datetime) -> int:
-    """Count the accounts made from `start` until before `end`; an administrator sees them all."""
-    row = await tx.one(COUNT, start=start, end=end)
-    return int(row["count_1"]) if row else 0
 
 
 def etag(row: Record) -> str:

@@ -10,13 +10,14 @@ from server.auth import service, sessions
 from server.core.access import ANONYMOUS, Caller
 from server.core.db import Transaction
 from tests.auth.auth_client import Auth, Connection, Person
+from tests.world import World
 
 TABLES = ("user_account", "credential", "session", "refresh_token")
 ADMIN = Caller(UUID(int=9), "admin")
 
 
 async def count(tx: Transaction, table: str) -> int:
-    return int(await tx._connection.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608
+    return int(await tx._connection.fetchval(f"SELECT count(*) FROM {table}"))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -49,15 +50,22 @@ async def test_others_accounts_are_not_answered(auth: Auth) -> None:
         assert (await service.accounts(tx, [own, UUID(other.user.user_id)])).keys() == {own}
 
 
-async def test_an_administrator_counts_accounts_by_when_they_were_made(auth: Auth) -> None:
-    now = auth.db.clock.now()
-    async with auth.db.transaction(ADMIN) as tx:
-        before = await service.count_accounts(tx, start=now, end=now.replace(year=now.year + 1))
-    await auth.person()
-    async with auth.db.transaction(ADMIN) as tx:
-        end = now.replace(year=now.year + 1)
-        assert await service.count_accounts(tx, start=now, end=end) == before + 1
-        assert await service.count_accounts(tx, start=end, end=end) == 0
+async def test_nobody_may_ask_who_has_an_account(auth: Auth) -> None:
+    person = await auth.person()
+    async with auth.db.transaction(Caller(UUID(person.user.user_id), "doctor")) as tx:
+        assert await service.find_account(tx, person.email) is None
+
+
+async def test_who_manages_a_clinic_finds_an_account_by_its_address(world: World) -> None:
+    manager, other = (await world.practice()).owner, await world.person("staff")
+    async with world.db.transaction(manager.caller) as tx:
+        row = await tx.one(service.GET, id=manager.user_id)
+        assert row is not None
+        found = await service.find_account(tx, str(row["email"]).upper())
+        assert found is not None
+        assert found["user_id"] == manager.user_id
+    async with world.db.transaction(other.caller) as tx:
+        assert await service.find_account(tx, str(row["email"])) is None
 
 
 FORBIDDEN = {
@@ -137,4 +145,4 @@ async def test_a_token_of_another_persons_session_cannot_be_stored(
 )
 async def test_background_work_may_not_ask_the_lookups(worker: Connection, lookup: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await worker.fetch(f"SELECT * FROM {lookup}")  # noqa: S608
+        await worker.fetch(f"SELECT * FROM {lookup}")
