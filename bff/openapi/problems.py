@@ -20,11 +20,16 @@ _ALWAYS: Final = {
     401: ["UNAUTHENTICATED", "TOKEN_EXPIRED"],
     422: ["INVALID_FIELD"],
     429: ["RATE_LIMITED"],
+    431: ["TOO_LARGE"],
     500: ["INTERNAL"],
     503: ["UNAVAILABLE"],
     504: ["DEADLINE_EXCEEDED"],
 }
-_WITH_BODY: Final = {413: ["TOO_LARGE"], 415: ["UNSUPPORTED_MEDIA_TYPE"], 409: ["CONFLICT"]}
+_WITH_BODY: Final = {
+    408: ["DEADLINE_EXCEEDED"],
+    413: ["TOO_LARGE"],
+    415: ["UNSUPPORTED_MEDIA_TYPE"],
+}
 
 PROBLEMS: Final[dict[str, Any]] = {
     "Problem": {
@@ -72,8 +77,10 @@ PROBLEMS: Final[dict[str, Any]] = {
 def statuses(route: Route, said: str, audiences: Iterable[int]) -> dict[str, Any]:
     """Answer the refusals of an operation by status, from the comment on its RPC."""
     reasons: dict[int, list[str]] = {status: [*names] for status, names in _ALWAYS.items()}
-    if route.method != "GET":
+    if route.takes_body:
         reasons |= {status: [*names] for status, names in _WITH_BODY.items()}
+    if route.method != "GET":
+        reasons[409] = ["CONFLICT"]
     if access_pb2.AUDIENCE_ANYONE not in audiences:
         reasons[403] = ["PERMISSION_DENIED"]
     if "{" in route.path:

@@ -128,7 +128,7 @@ def test_every_operation_is_described_and_says_how_it_fails() -> None:
     for name, operation in operations().items():
         assert operation["summary"], name
         assert operation["description"], name
-        assert {"400", "401", "422", "429", "500", "503", "504"} <= {*operation["responses"]}
+        assert {"400", "401", "422", "429", "431", "500", "503", "504"} <= {*operation["responses"]}
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], (name, parameter["name"])
 
