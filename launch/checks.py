@@ -136,7 +136,7 @@ async def _migrations(values: Mapping[str, str]) -> list[Finding]:
     try:
         pending = (await asyncio.to_thread(migrate.state, values[name])).pending
     except Refusal as refusal:
-        return [Finding("schema", str(refusal), "start the newer release")]
+        return [Finding("schema", str(refusal), "see 'Upgrades' in docs/runbook.md")]
     if pending:
         text = f"{len(pending)} migrations behind (next is {pending[0]})"
         return [Finding("schema", text, "run `carelane migrate`")]

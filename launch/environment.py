@@ -24,10 +24,10 @@ def load(folder: Path = FOLDER) -> str:
     folder is taken, so that `carelane seed` works beside `carelane up` without a word.
     """
     _complete(dotenv_values(".env"))
-    if "DATABASE_URL" in os.environ:
+    if os.environ.get("DATABASE_URL"):
         return ".env and the environment" if Path(".env").exists() else "the environment"
     _complete(dotenv_values(folder / FILE))
-    return str(folder / FILE) if "DATABASE_URL" in os.environ else "nowhere"
+    return str(folder / FILE) if os.environ.get("DATABASE_URL") else "nowhere"
 
 
 def save(folder: Path, values: Mapping[str, str]) -> None:
@@ -42,5 +42,5 @@ def forget(folder: Path) -> None:
 
 def _complete(values: Mapping[str, str | None]) -> None:
     for name, value in values.items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+        if value and not os.environ.get(name):
+            os.environ[name] = value

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import grpc
 import uvloop
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, start_http_server
 from pydantic import ValidationError
 
 from bff.app import create_app
+from bff.serve import connect
 from bff.settings import Settings as BffSettings
 from launch import rest
 from launch.errors import Refusal
 from server import app as apps
 from server import serve as grpc_server
+from server import work
 from server.core import log
 from server.core.channel import InProcessChannel
 from server.core.errors import Unavailable
@@ -28,14 +28,13 @@ from server.probes import Probes
 from server.settings import Settings as ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from launch.signals import Ending
 
 AnySettings = TypeVar("AnySettings", ServerSettings, BffSettings)
 BFF_GRACE = 5.0
-CLOSE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ async def everything(frame: Frame) -> list[Part]:
             await life.last()
             await app.drain()
 
-    return [_grpc_part(app), serve_rest]
+    return [_grpc_part(app), serve_rest, *await _work(frame, settings)]
 
 
 async def server(frame: Frame) -> list[Part]:
@@ -102,7 +101,10 @@ async def server(frame: Frame) -> list[Part]:
 async def bff(frame: Frame) -> list[Part]:
     """Serve REST alone, over gRPC."""
     settings = read(BffSettings)
-    channel = await frame.stack.enter_async_context(_channel(settings))
+    try:
+        channel = await frame.stack.enter_async_context(connect(settings))
+    except (OSError, ValueError) as failure:
+        raise Refusal(f"Cannot join the server at GRPC_TARGET: {failure}.") from None
     logger = frame.logger(settings.log_level)
     web = create_app(channel, settings, logger=logger, metrics=frame.metrics)
 
@@ -111,6 +113,19 @@ async def bff(frame: Frame) -> list[Part]:
             await life.last()
 
     return [serve_rest]
+
+
+async def worker(frame: Frame) -> list[Part]:
+    """Do background work alone."""
+    settings = read(ServerSettings)
+    parts = await _work(frame, settings)
+    if not parts:
+        raise Refusal("WORKER_DATABASE_URL is not set: background work has a role of its own.")
+    if settings.metrics_address:
+        host, _, port = settings.metrics_address.rpartition(":")
+        shown, _ = start_http_server(int(port), host.strip("[]"), frame.metrics)
+        frame.stack.callback(shown.shutdown)
+    return parts
 
 
 def run(
@@ -172,13 +187,9 @@ async def _of(part: Part, life: Life) -> None:
 
 async def _opened(frame: Frame, settings: ServerSettings) -> apps.App:
     logger = frame.logger(settings.log_level)
-    opened = apps.opened(settings, logger=logger, metrics=frame.metrics)
-    try:
+    with _database_said("DATABASE_URL"):
+        opened = apps.opened(settings, logger=logger, metrics=frame.metrics)
         return await frame.stack.enter_async_context(opened)
-    except Unavailable:
-        raise Refusal(
-            "The database of DATABASE_URL does not answer: `carelane check` says more."
-        ) from None
 
 
 def _grpc_part(app: apps.App) -> Part:
@@ -192,12 +203,27 @@ def _grpc_part(app: apps.App) -> Part:
     return serve_grpc
 
 
-def _channel(settings: BffSettings) -> grpc.aio.Channel:
-    if settings.grpc_ca_file:
-        roots = Path(settings.grpc_ca_file).read_bytes()
-        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
-        return grpc.aio.secure_channel(settings.grpc_target, credentials)
-    return grpc.aio.insecure_channel(settings.grpc_target)
+async def _work(frame: Frame, settings: ServerSettings) -> list[Part]:
+    """Answer the part that does background work: none without its own database role."""
+    if not settings.worker_database_url.get_secret_value():
+        return []
+    with _database_said("WORKER_DATABASE_URL"):
+        database = await frame.stack.enter_async_context(work.opened(settings))
+    logger = frame.logger(settings.log_level)
+
+    async def do_work(life: Life) -> None:
+        life.up.set()
+        await work.work(database, life.stop, logger=logger, metrics=frame.metrics)
+
+    return [do_work]
+
+
+@contextmanager
+def _database_said(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Unavailable:
+        raise Refusal(f"The database of {name} does not answer: see `carelane check`.") from None
 
 
 def read(kind: type[AnySettings]) -> AnySettings:

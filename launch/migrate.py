@@ -9,8 +9,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 from sqlalchemy import create_engine, pool
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from launch.errors import Refusal
 
@@ -40,17 +42,27 @@ def state(dsn: str) -> State:
 
     Refuses a database that a newer release has migrated.
     """
-    with create_engine(driver_url(dsn), poolclass=pool.NullPool).connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
+    revision = _revision(dsn)
     scripts = ScriptDirectory.from_config(_config(dsn))
     try:
         steps = list(scripts.iterate_revisions("head", revision or "base"))
-    except CommandError as unknown:
+    except (CommandError, RevisionError) as unknown:
         raise Refusal(
             f"The database is at revision {revision}, which this release does not know: "
             "it was written by a newer Carelane; start that one, or restore a backup."
         ) from unknown
     return State(revision, tuple(step.revision for step in reversed(steps)))
+
+
+def _revision(dsn: str) -> str | None:
+    try:
+        with create_engine(driver_url(dsn), poolclass=pool.NullPool).connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except (ArgumentError, DBAPIError) as failure:
+        words = str(getattr(failure, "orig", failure)).strip().splitlines()
+        raise Refusal(
+            f"The database cannot be asked for its revision ({words[0]}): see `carelane check`."
+        ) from None
 
 
 def driver_url(dsn: str) -> str:

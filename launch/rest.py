@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from bff.serve import config
 from launch import ports
 
 if TYPE_CHECKING:
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-KEEP_ALIVE_SECONDS = 20
 BACKLOG = 1024
-# uvicorn has no limit on the time a client takes for its headers: a proxy in front has to.
-MAX_CONNECTIONS = 2000
-HEADER_BYTES = 32 * 1024
 
 
 @asynccontextmanager
@@ -29,7 +26,7 @@ async def listening(app: FastAPI, address: str, *, grace: float) -> AsyncIterato
 
     At the end requests have `grace` seconds to finish, or none when the waiting is cancelled.
     """
-    server = _Uvicorn(_config(app, grace))
+    server = _Uvicorn(config(app, grace=grace))
     serving = asyncio.create_task(server.serve([_listen(address)]))
     try:
         yield
@@ -48,23 +45,6 @@ class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _config(app: FastAPI, grace: float) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(grace)),
-        limit_concurrency=MAX_CONNECTIONS,
-        h11_max_incomplete_event_size=HEADER_BYTES,
-    )
 
 
 def _listen(address: str) -> socket.socket:
