@@ -71,9 +71,12 @@ def visit_entries(world: World, visits: list[Visit]) -> Iterator[Entry]:
 
 def visit_state(one: Visit) -> dict[str, Any]:
     return {
+        "status": one.status,
         "practice_id": one.practice.practice_id,
         "doctor_id": one.doctor.person.user_id,
+        "patient_id": one.patient.user_id,
+        "visit_type_id": one.visit_type.visit_type_id,
         "start_time": one.start,
         "end_time": one.end,
-        "status": one.status,
+        "confirm_time": one.confirm_time,
     }

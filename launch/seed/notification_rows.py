@@ -6,18 +6,17 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from launch.seed.chance import Kind
+from launch.seed.clinics import clinic
 from launch.seed.doctors import DEMO_DOCTOR, Doctor
-from launch.seed.people import DEMO_ACCOUNTS
+from launch.seed.people import DEMO_ACCOUNTS, Person
+from launch.seed.reference import hospitals as hospitals_known
 from launch.seed.rows import Rows
 from launch.seed.visits import Visit
 from launch.seed.world import World
+from server.notification import wording
 
-TITLES = {
-    "booked": "Appointment booked",
-    "completed": "Visit completed",
-    "cancelled": "Appointment cancelled",
-    "no_show": "Visit missed",
-}
+Places = dict[UUID, tuple[str, str]]
+
 LATEST = 12
 UNREAD = timedelta(days=2)
 COLUMNS = "notification_id user_id kind title body subject_id outbox_id create_time read_time"
@@ -57,32 +56,52 @@ def latest(told: Iterator[Told]) -> list[Told]:
 
 
 def verified(doctor: Doctor) -> Iterator[Told]:
-    if doctor.licence.decide_time:
-        title, body = "You are verified", "Patients find you and book with you from now on."
-        me = doctor.person.user_id
-        yield Told(me, "doctor_verified", title, body, me, doctor.licence.decide_time)
+    me, when = doctor.person.user_id, doctor.licence.decide_time
+    if when:
+        yield Told(me, "doctor_verified", *wording.verified(), me, when)
 
 
 def of_demo_patient(world: World, visits: list[Visit]) -> Iterator[Told]:
-    mail = DEMO_ACCOUNTS["patient"][2]
+    places = names_of_city(world)
     for one in visits:
-        if one.patient.email == mail:
-            yield told(world, one, one.patient.user_id, one.doctor.full_name)
+        if one.patient.email == DEMO_ACCOUNTS["patient"][2]:
+            words = wording.for_patient(f"appointment.{one.status}", shown(world, one, places))
+            yield told(world, one, one.patient, words)
 
 
 def of_demo_doctor(world: World, visits: list[Visit]) -> Iterator[Told]:
+    places = names_of_city(world)
     for one in visits:
         if one.doctor.number == DEMO_DOCTOR and one.status in {"booked", "cancelled"}:
-            yield told(world, one, one.doctor.person.user_id, one.patient.full_name)
+            words = wording.for_doctor(f"appointment.{one.status}", shown(world, one, places))
+            yield told(world, one, one.doctor.person, words)
 
 
-def told(world: World, visit: Visit, user_id: UUID, other: str) -> Told:
-    local = visit.start.astimezone(world.cities[visit.doctor.person.city].zone)
-    return Told(
-        user_id,
-        f"appointment_{visit.status}",
-        TITLES[visit.status],
-        f"{local:%A %d %B %Y, %H:%M}, with {other}.",
-        world.chance.id(Kind.APPOINTMENT, visit.number),
-        visit.decide_time,
-    )
+def told(world: World, visit: Visit, who: Person, words: wording.Words) -> Told:
+    appointment = world.chance.id(Kind.APPOINTMENT, visit.number)
+    return Told(who.user_id, f"appointment_{visit.status}", *words, appointment, visit.decide_time)
+
+
+def names_of_city(world: World) -> Places:
+    """Know every place of the demo accounts' city by its name and address."""
+    clinics = [clinic(world, number) for number in world.clinics_in(0)]
+    hospitals = [h for h in hospitals_known() if h.city == world.cities[0].city]
+    return {c.clinic_id: (c.name, c.address) for c in clinics} | {
+        h.hospital_id: (h.name, h.address) for h in hospitals
+    }
+
+
+def shown(world: World, one: Visit, places: Places) -> dict[str, Any]:
+    """Write a visit the way the platform's sentences about it want it."""
+    city = world.cities[one.doctor.person.city].city
+    name, address = places[one.practice.clinic_id]
+    return {
+        "doctor_name": one.doctor.full_name,
+        "patient_name": one.patient.full_name,
+        "clinic_name": name,
+        "clinic_address": f"{address}, {city.name}",
+        "start_time": one.start,
+        "time_zone": city.time_zone,
+        "cancelled_by": one.cancelled_by,
+        "cancel_reason": one.cancel_reason,
+    }

@@ -55,7 +55,7 @@ async def fingerprint(connection: asyncpg.Connection) -> str:
     tables = ("doctor_profile", "weekly_rule", "appointment", "claim", "feed_entry", "practice")
     digests = [
         await connection.fetchval(
-            f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t"  # noqa: S608
+            f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t"
         )
         for name in tables
     ]
