@@ -15,8 +15,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.exceptions import RedisError
 
+from bff.settings import Settings as BffSettings
 from launch import migrate
 from launch.errors import Refusal
+from launch.settings import read
+from server.settings import Settings as ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -60,7 +63,26 @@ async def run(values: Mapping[str, str]) -> list[Finding]:
         _objects(values),
     ]
     found = await asyncio.gather(*checks)
-    return [*_secrets(values), *(finding for findings in found for finding in findings)]
+    return [
+        *_settings(values),
+        *_secrets(values),
+        *(finding for findings in found for finding in findings),
+    ]
+
+
+def _settings(values: Mapping[str, str]) -> list[Finding]:
+    found = []
+    for kind, process in ((ServerSettings, "server"), (BffSettings, "BFF")):
+        try:
+            read(kind)
+            found.append(Finding(f"settings of the {process}", "accepted"))
+        except Refusal as refusal:
+            text = str(refusal).removeprefix("The settings are ")
+            found.append(Finding(f"settings of the {process}", text, "see .env.example"))
+    if not values.get("SECRET_KEYS"):
+        text = "not set: each start makes keys of its own, and everybody has to sign in again"
+        found.append(Finding("SECRET_KEYS", text, "set it to the answer of `openssl rand -hex 32`"))
+    return found
 
 
 async def _server_role(values: Mapping[str, str], name: str, user: str) -> list[Finding]:
@@ -146,8 +168,9 @@ async def _migrations(values: Mapping[str, str]) -> list[Finding]:
 async def _redis(values: Mapping[str, str]) -> list[Finding]:
     name = "REDIS_URL"
     if not values.get(name):
-        mend = f"set {name}: without it limits are counted per process"
-        return [Finding(name, "not set", mend)]
+        production = values.get("ENVIRONMENT") == "production"
+        text = "not set: limits are counted per process"
+        return [Finding(name, text, f"set {name}" if production else "")]
     try:
         async with redis.asyncio.from_url(values[name], socket_timeout=SECONDS) as client:
             await client.ping()
@@ -160,7 +183,7 @@ async def _redis(values: Mapping[str, str]) -> list[Finding]:
 async def _objects(values: Mapping[str, str]) -> list[Finding]:
     name = "S3_ENDPOINT_URL"
     if not values.get("S3_BUCKET"):
-        return [Finding("S3_BUCKET", "not set", "set the S3_ variables; .env.example shows how")]
+        return [Finding("S3_BUCKET", "not set: no files can be kept")]
     try:
         await asyncio.to_thread(_ask_bucket, values)
     except ClientError as failure:

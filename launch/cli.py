@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from launch import environment
 from launch.errors import Refusal
@@ -32,7 +33,8 @@ HERE = "On this machine"
 PARTS = "With your own services"
 DATA = "Data and settings"
 
-Port = Annotated[int, typer.Option(min=0, max=65535)]
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+AnyPort = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Folder = Annotated[Path, typer.Option(help="Where data is kept.", envvar="CARELANE_FOLDER")]
 
 
@@ -41,9 +43,9 @@ def up(
     folder: Folder = environment.FOLDER,
     rest_port: Port = 8000,
     grpc_port: Port = 50051,
-    postgres_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
-    valkey_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
-    objects_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    postgres_port: AnyPort = 0,
+    valkey_port: AnyPort = 0,
+    objects_port: AnyPort = 0,
     doctors: Annotated[int, typer.Option(help="Size of the demo world; 0 for none.")] = 2000,
 ) -> None:
     """Start everything: PostgreSQL, Valkey, S3, gRPC and REST, with demo data. Ctrl-C stops it."""
@@ -140,9 +142,9 @@ def check() -> None:
         findings = asyncio.run(checks.run(os.environ))
         for found in findings:
             mark = "[green]✓[/green]" if found.well else "[red]✗[/red]"
-            terminal.say(f"{mark} [bold]{found.subject}[/bold] {found.text}")
+            terminal.say(f"{mark} [bold]{found.subject}[/bold] {escape(found.text)}")
             if not found.well:
-                terminal.say(f"    → {found.mend}")
+                terminal.say(f"    → {escape(found.mend)}")
     if not all(found.well for found in findings):
         raise typer.Exit(1)
 
@@ -170,9 +172,15 @@ def _one_sentence() -> Iterator[Terminal]:
     try:
         yield Terminal()
     except Refusal as refusal:
-        Console(stderr=True, highlight=False).print(
-            f"[red]✗[/red] {refusal}", soft_wrap=True, markup=True
-        )
-        raise typer.Exit(1) from None
+        raise _said(str(refusal)) from None
+    except OSError as failure:
+        if failure.filename is None:
+            raise
+        raise _said(f"{failure.filename}: {failure.strerror}.") from None
     except (Interrupted, KeyboardInterrupt):
         raise typer.Exit(130) from None
+
+
+def _said(sentence: str) -> typer.Exit:
+    Console(stderr=True, highlight=False).print("[red]✗[/red]", escape(sentence), soft_wrap=True)
+    return typer.Exit(1)

@@ -23,11 +23,16 @@ def load(folder: Path = FOLDER) -> str:
     A variable that is set wins over `.env`. Where neither names a database, the one of the data
     folder is taken, so that `carelane seed` works beside `carelane up` without a word.
     """
-    _complete(dotenv_values(".env"))
+    load_file()
     if os.environ.get("DATABASE_URL"):
         return ".env and the environment" if Path(".env").exists() else "the environment"
     _complete(dotenv_values(folder / FILE))
     return str(folder / FILE) if os.environ.get("DATABASE_URL") else "nowhere"
+
+
+def load_file() -> None:
+    """Complete this process's environment from `.env`."""
+    _complete(dotenv_values(".env"))
 
 
 def save(folder: Path, values: Mapping[str, str]) -> None:

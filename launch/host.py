@@ -7,17 +7,17 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
-from pydantic import ValidationError
 
 from bff.app import create_app
 from bff.serve import connect
 from bff.settings import Settings as BffSettings
 from launch import rest
 from launch.errors import Refusal
+from launch.settings import read
 from server import app as apps
 from server import serve as grpc_server
 from server import work
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from launch.signals import Ending
 
-AnySettings = TypeVar("AnySettings", ServerSettings, BffSettings)
 BFF_GRACE = 5.0
 
 
@@ -224,19 +223,3 @@ def _database_said(name: str) -> Iterator[None]:
         yield
     except Unavailable:
         raise Refusal(f"The database of {name} does not answer: see `carelane check`.") from None
-
-
-def read(kind: type[AnySettings]) -> AnySettings:
-    """Read settings from the environment; Refusal names each variable that is wrong."""
-    try:
-        return kind()
-    except ValidationError as error:
-        faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
-        raise Refusal(f"The settings are refused: {faults}.") from None
-
-
-def _fault(fault: object) -> str:
-    if not isinstance(fault, dict):
-        return str(fault)
-    name = ".".join(str(part) for part in fault["loc"]).upper()
-    return f"{name}: {fault['msg']}" if name else str(fault["msg"])

@@ -31,7 +31,7 @@ class Ending:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Take over the signals, and give them back afterwards."""
-        before = {number: signal.signal(number, self._on_signal) for number in ENDING}
+        before = {number: signal.signal(number, self._on_signal) for number in _heard()}
         try:
             yield
         finally:
@@ -56,6 +56,12 @@ class Ending:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - given
         self.requests += 1
         self._act()
+
+
+def _heard() -> list[signal.Signals]:
+    """Leave out the closing of the terminal when `nohup` says that it should not matter."""
+    deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in ENDING if not (deaf and number is signal.SIGHUP)]
 
 
 def _interrupt() -> None:

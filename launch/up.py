@@ -32,7 +32,7 @@ STOP_SECONDS = "3"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `carelane up` may be asked; port 0 takes a free one."""
+    """What `carelane up` may be asked."""
 
     folder: Path
     grpc_port: int = 50051
@@ -57,6 +57,7 @@ def run(options: Options, terminal: Terminal) -> None:
     Raises Refusal when something stands in the way, and Interrupted when asked to end while
     still starting; nothing is left running in either case.
     """
+    _refuse_production()
     ending = Ending()
     with ending.watching(), occupied(options.folder, rest=options.rest, grpc=options.grpc):
         services = Services(options.folder, **options.service_ports)
@@ -70,6 +71,15 @@ def run(options: Options, terminal: Terminal) -> None:
             with terminal.step("Stopping"):
                 services.stop()
                 environment.forget(options.folder)
+
+
+def _refuse_production() -> None:
+    environment.load_file()
+    if os.environ.get("ENVIRONMENT") == "production":
+        raise Refusal(
+            "`carelane up` embeds its database and is not for production: use `carelane serve`, "
+            "as docs/runbook.md says."
+        )
 
 
 def _start(services: Services, options: Options, terminal: Terminal) -> None:

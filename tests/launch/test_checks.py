@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from launch import checks, migrate
+from launch.errors import Refusal
 from launch.services import Services
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def good(services: Services, postgres: EmbeddedPostgres) -> dict[str, str]:
         "DATABASE_URL": postgres.app_dsn,
         "WORKER_DATABASE_URL": postgres.worker_dsn,
         "MIGRATE_DATABASE_URL": postgres.owner_dsn,
+        "SECRET_KEYS": "0123456789abcdef" * 2,
         "REDIS_URL": services.valkey.url,
         "S3_ENDPOINT_URL": services.objects.url,
         "S3_BUCKET": "carelane",
@@ -51,8 +53,13 @@ def test_what_up_starts_has_no_fault(good: dict[str, str]) -> None:
 
 def test_nothing_set_says_what_to_set(good: dict[str, str]) -> None:
     found = troubles({})
-    assert set(found) >= {"DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "S3_BUCKET"}
-    assert all("set " in text for text in found.values())
+    assert set(found) == {
+        "SECRET_KEYS",
+        "DATABASE_URL",
+        "WORKER_DATABASE_URL",
+        "MIGRATE_DATABASE_URL",
+    }
+    assert all("-> set " in text for text in found.values())
 
 
 def test_a_server_that_logs_in_as_superuser_is_found(
@@ -116,4 +123,24 @@ def test_a_database_behind_is_found_and_migrating_mends_it(
 async def create_database(dsn: str, name: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(f"CREATE DATABASE {name} OWNER carelane_owner")
+    await connection.close()
+
+
+def test_refused_settings_are_found(monkeypatch: pytest.MonkeyPatch, good: dict[str, str]) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "not an origin")
+    assert "CORS_ORIGINS" in troubles(good)["settings of the BFF"]
+
+
+def test_a_schema_of_a_newer_release_is_refused(postgres: EmbeddedPostgres) -> None:
+    asyncio.run(create_database(postgres.superuser_dsn, "newer"))
+    newer = postgres.dsn("carelane_owner", "newer")
+    asyncio.run(say_revision(newer, "9999"))
+    with pytest.raises(Refusal, match="at revision 9999, which this release does not know"):
+        migrate.state(newer)
+
+
+async def say_revision(dsn: str, revision: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE alembic_version (version_num text)")
+    await connection.execute("INSERT INTO alembic_version VALUES ($1)", revision)
     await connection.close()

@@ -19,8 +19,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bff.settings import Settings as BffSettings
-from launch import host, ports
+from launch import ports
 from launch.errors import Refusal
+from launch.settings import read
 from server.settings import Settings as ServerSettings
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def test_refused_settings_are_named(
     for name, value in change.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Refusal, match=words):
-        host.read(kind)
+        read(kind)
 
 
 def test_migrate_moves_an_empty_database_up_and_repeats_without_effect(
