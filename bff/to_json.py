@@ -12,6 +12,7 @@ import base64
 import math
 import struct
 from collections.abc import Callable
+from itertools import takewhile
 from keyword import iskeyword
 from typing import Any, Final
 
@@ -69,14 +70,17 @@ def _build(descriptor: Descriptor) -> ToJson:
 
 
 def _object(descriptor: Descriptor, used: dict[str, Any]) -> str:
-    """Write the lines that make the object: one display of what is always there, then the rest."""
-    always = [field for field in descriptor.fields if not field.has_presence]
-    pairs = ", ".join(f"{field.json_name!r}: {_value(field, used)}" for field in always)
+    """Write the lines that make the object, its fields in the contract's order."""
+    fields = [*descriptor.fields]
+    leading = [*takewhile(lambda field: not field.has_presence, fields)]
+    pairs = ", ".join(f"{field.json_name!r}: {_value(field, used)}" for field in leading)
     lines = [f"  d = {{{pairs}}}"]
-    for field in descriptor.fields:
+    for field in fields[len(leading) :]:
+        indent = "  "
         if field.has_presence:
             lines.append(f"  if m.HasField({field.name!r}):")
-            lines.append(f"    d[{field.json_name!r}] = {_value(field, used)}")
+            indent = "    "
+        lines.append(f"{indent}d[{field.json_name!r}] = {_value(field, used)}")
     return "\n".join([*lines, "  return d"])
 
 
