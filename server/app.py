@@ -17,7 +17,7 @@ from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
-from server.auth.attempts import Attempts
+from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
 from server.auth.authenticator import Authenticator
 from server.auth.keyed import KeyedHash
 from server.auth.limits import Limits
@@ -163,7 +163,8 @@ def _parts(
         audience=settings.token_audience,
         clock=db.clock,
     )
-    attempts = Attempts(Limits(db.clock, logger, redis))
+    rules = DEFAULT_RULES if settings.environment == "production" else ONE_MACHINE_RULES
+    attempts = Attempts(Limits(db.clock, logger, redis), rules)
     return Parts(
         settings=settings,
         db=db,

@@ -24,6 +24,11 @@ class Rules(NamedTuple):
 
 
 DEFAULT_RULES = Rules()
+ONE_MACHINE_RULES = Rules(
+    network_failures=Limit(100_000, timedelta(minutes=15)),
+    network_registrations=Limit(100_000, timedelta(hours=1)),
+)
+"""For development, where everybody comes from the same address."""
 
 
 class Attempts:

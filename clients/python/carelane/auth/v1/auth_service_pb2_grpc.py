@@ -135,7 +135,9 @@ class AuthServiceServicer:
         """Logout ends the caller's session, or all sessions of the caller.
 
         Atomic. Idempotent. Refresh tokens stop at once, access tokens of the ended
-        sessions within 60 seconds. Touches the caller's own sessions only.
+        sessions within 60 seconds; a repeat is then UNAUTHENTICATED
+        (UNAUTHENTICATED), and the session has ended. Touches the caller's own
+        sessions only.
         Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -70,7 +70,9 @@ class AuthServiceStub:
     """Logout ends the caller's session, or all sessions of the caller.
 
     Atomic. Idempotent. Refresh tokens stop at once, access tokens of the ended
-    sessions within 60 seconds. Touches the caller's own sessions only.
+    sessions within 60 seconds; a repeat is then UNAUTHENTICATED
+    (UNAUTHENTICATED), and the session has ended. Touches the caller's own
+    sessions only.
     Errors: none of its own.
     """
     VerifyToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]
@@ -156,7 +158,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Logout ends the caller's session, or all sessions of the caller.
 
     Atomic. Idempotent. Refresh tokens stop at once, access tokens of the ended
-    sessions within 60 seconds. Touches the caller's own sessions only.
+    sessions within 60 seconds; a repeat is then UNAUTHENTICATED
+    (UNAUTHENTICATED), and the session has ended. Touches the caller's own
+    sessions only.
     Errors: none of its own.
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]  # type: ignore[assignment]
@@ -263,7 +267,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Logout ends the caller's session, or all sessions of the caller.
 
         Atomic. Idempotent. Refresh tokens stop at once, access tokens of the ended
-        sessions within 60 seconds. Touches the caller's own sessions only.
+        sessions within 60 seconds; a repeat is then UNAUTHENTICATED
+        (UNAUTHENTICATED), and the session has ended. Touches the caller's own
+        sessions only.
         Errors: none of its own.
         """
 
