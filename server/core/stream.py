@@ -13,7 +13,12 @@ from server.core.errors import Error, ResourceExhausted, Unavailable
 
 
 class Requests:
-    """The requests of a client-streaming call, read and checked as the handler asks for them."""
+    """The requests of a client-streaming call, read and checked as the handler asks for them.
+
+    They end when the client says so, and also, up to some milliseconds before the handler is
+    cancelled, when it breaks off. So an end proves nothing: what must be complete to take effect
+    says so in a message.
+    """
 
     def __init__(self, transport: Transport, read: Callable[[bytes], Message]) -> None:
         self._transport = transport

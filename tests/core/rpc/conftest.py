@@ -6,6 +6,7 @@ import io
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,6 +80,9 @@ def _generated() -> tuple[ModuleType, ModuleType]:
 pb, probe_grpc = _generated()
 
 
+mood: ContextVar[str] = ContextVar("mood")
+
+
 class SlotTaken(errors.AlreadyExists):
     reason = "SLOT_TAKEN"
 
@@ -147,6 +151,9 @@ class ProbeServicer(probe_grpc.ProbeServiceServicer):
         finally:
             self.closed.set()
 
+    async def _tell_mood(self) -> Any:
+        return pb.Probe(text=mood.get("none"))
+
     async def _pause(self) -> Any:
         await asyncio.sleep(0.05)
         return pb.Probe(text="paused")
@@ -199,6 +206,12 @@ def messages() -> ModuleType:
 def stubs() -> ModuleType:
     """The generated stubs of probe.v1."""
     return probe_grpc
+
+
+@pytest.fixture(name="mood")
+def mood_of_the_client() -> ContextVar[str]:
+    """A context variable that a handler of the act `tell_mood` reads."""
+    return mood
 
 
 @pytest.fixture

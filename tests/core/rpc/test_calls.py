@@ -222,6 +222,11 @@ async def test_an_answer_is_no_alias_of_the_servers_message(stub: Any, pb: Any) 
     assert request.text == "a"
 
 
+async def test_a_handler_does_not_see_the_clients_context(stub: Any, pb: Any, mood: Any) -> None:
+    mood.set("secret")
+    assert (await stub.Echo(pb.Probe(act="tell_mood"))).text == "none"
+
+
 @pytest.mark.parametrize("count", [1, 3, 200])
 async def test_an_early_end_reaches_a_client_that_still_writes(
     stub: Any, pb: Any, count: int
