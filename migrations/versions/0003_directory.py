@@ -138,11 +138,11 @@ CREATE TABLE visit_type (
   horizon_days integer NOT NULL DEFAULT 60,
   price numeric(14, 3) NOT NULL CHECK (price >= 0),
   is_default boolean NOT NULL DEFAULT false,
+  UNIQUE (practice_id, visit_type_id),
   CONSTRAINT visit_type_buffers_check
     CHECK (buffer_before_minutes >= 0 AND buffer_after_minutes >= 0)
 );
 CREATE UNIQUE INDEX visit_type_default ON visit_type (practice_id) WHERE is_default;
-CREATE INDEX visit_type_practice ON visit_type (practice_id);
 """
 
 # As the owner, since the policies of clinic_member themselves ask them.

@@ -16,7 +16,7 @@ CREATE TABLE appointment (
   practice_id uuid NOT NULL,
   doctor_id uuid NOT NULL,
   patient_id uuid NOT NULL REFERENCES user_account,
-  visit_type_id uuid NOT NULL REFERENCES visit_type,
+  visit_type_id uuid NOT NULL,
   visit_type_name text NOT NULL,
   status text NOT NULL CHECK (status IN ('pending_payment', 'booked', 'checked_in',
     'in_consultation', 'completed', 'cancelled', 'no_show')),
@@ -34,6 +34,7 @@ CREATE TABLE appointment (
   update_time timestamptz NOT NULL DEFAULT app_now(),
   UNIQUE (clinic_id, appointment_id),
   FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  FOREIGN KEY (practice_id, visit_type_id) REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT appointment_order_check CHECK (start_time < end_time),
   CONSTRAINT appointment_cancelled_check
     CHECK ((status = 'cancelled') = (cancelled_by IS NOT NULL)),

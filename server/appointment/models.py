@@ -33,6 +33,10 @@ class Appointment(Base):
         ForeignKeyConstraint(
             ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
         ),
+        ForeignKeyConstraint(
+            ["practice_id", "visit_type_id"],
+            ["visit_type.practice_id", "visit_type.visit_type_id"],
+        ),
         CheckConstraint(
             "status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation',"
             " 'completed', 'cancelled', 'no_show')",
@@ -61,7 +65,7 @@ class Appointment(Base):
     practice_id: Mapped[UUID]
     doctor_id: Mapped[UUID]
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
-    visit_type_id: Mapped[UUID] = mapped_column(ForeignKey("visit_type.visit_type_id"))
+    visit_type_id: Mapped[UUID]
     visit_type_name: Mapped[str]
     status: Mapped[str]
     start_time: Mapped[datetime]

@@ -240,7 +240,7 @@ class VisitType(Base):
             unique=True,
             postgresql_where=text("is_default"),
         ),
-        Index("visit_type_practice", "practice_id"),
+        UniqueConstraint("practice_id", "visit_type_id"),
         PUBLIC,
     )
     visit_type_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
