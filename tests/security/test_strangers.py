@@ -1,0 +1,148 @@
+"""Row-level security at work: with rows in every table, strangers read none of them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import Table, select
+
+from server.core.access import ANONYMOUS, Caller
+from server.core.db import Database, Statement, sql
+from server.core.schema import Base
+from tests.rows import NOW, add, add_person, add_practice, add_visit
+from tests.security.test_catalogue import TABLES, of_class
+
+HIDDEN = of_class("person", "clinic", "system")
+OWN = {
+    "user_account",
+    "credential",
+    "session",
+    "refresh_token",
+    "idempotency",
+    "notification",
+    "appointment",
+    "payment_transaction",
+}
+
+
+@pytest.fixture
+async def rows(owner: Any) -> dict[str, UUID]:
+    """A row in every table that is not public, and who has to do with them."""
+    practice, patient = await add_practice(owner), await add_person(owner)
+    clinic, doctor = {"clinic_id": practice.clinic_id}, {"doctor_id": practice.doctor_id}
+    whole = {**clinic, **doctor, "patient_id": patient}
+    visit = await add_visit(owner, practice, patient)
+    staff = await add_person(owner, "staff")
+    await add(owner, "clinic_member", **clinic, user_id=staff, role="front_desk")
+    await add(
+        owner,
+        "payment_transaction",
+        transaction_id=uuid4(),
+        appointment_id=visit,
+        amount=Decimal(500),
+        currency_code="INR",
+        **whole,
+    )
+    licence = {"licence_council": str(uuid4()), "licence_number": "1", "licence_year": 2011}
+    await add(owner, "verification", **doctor, **licence)
+    await add_credentials(owner, patient)
+    await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
+    told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
+    await add(owner, "notification", user_id=patient, subject_id=visit, create_time=NOW, **told)
+    about = {"subject_id": visit, **clinic}
+    await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
+    await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
+    await add(owner, "clinic_feed", **clinic)
+    await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
+    return {"patient": patient, "doctor": practice.doctor_id, "staff": staff}
+
+
+async def add_credentials(owner: Any, user_id: UUID) -> None:
+    end = {"create_time": NOW, "expire_time": NOW + timedelta(days=1)}
+    person, session = {"user_id": user_id}, {"session_id": uuid4()}
+    await add(owner, "credential", **person, password_hash="x")
+    await add(owner, "session", **person, **session, **end, network_hash=b"x")
+    await add(owner, "refresh_token", **person, **session, **end, token_hash=uuid4().bytes)
+
+
+async def count(db: Database, caller: Caller, table: str) -> int:
+    """Count the rows that a caller reads; none when the server may not read the table."""
+    try:
+        async with db.transaction(caller) as tx:
+            return len(await tx.all(_every_row(TABLES[table])))
+    except asyncpg.InsufficientPrivilegeError:
+        return 0
+
+
+def _every_row(table: Table) -> Statement:
+    return sql(select(table))
+
+
+def stranger(role: str) -> Caller:
+    return Caller(uuid4(), role)
+
+
+async def test_there_is_something_to_see_in_every_table(owner: Any, rows: dict[str, UUID]) -> None:
+    for table in HIDDEN:
+        assert await owner.fetchval(f"SELECT count(*) FROM {table}"), table
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [ANONYMOUS, stranger("patient"), stranger("doctor"), stranger("staff")],
+    ids=["nobody", "patient", "doctor", "staff"],
+)
+async def test_a_stranger_sees_no_row(
+    committed: Database, rows: dict[str, UUID], caller: Caller
+) -> None:
+    assert {table: await count(committed, caller, table) for table in HIDDEN} == dict.fromkeys(
+        HIDDEN, 0
+    )
+
+
+async def test_a_person_sees_their_own_rows_alone(
+    committed: Database, rows: dict[str, UUID]
+) -> None:
+    patient = Caller(rows["patient"], "patient")
+    seen = {table: await count(committed, patient, table) for table in HIDDEN}
+    own = dict.fromkeys(OWN, 1)
+    assert seen == dict.fromkeys(HIDDEN, 0) | own
+
+
+async def test_a_doctor_sees_their_visits_with_the_people_who_come(
+    committed: Database, rows: dict[str, UUID]
+) -> None:
+    doctor = Caller(rows["doctor"], "doctor")
+    seen = {table: await count(committed, doctor, table) for table in HIDDEN}
+    own = {"user_account": 2, "verification": 1, "appointment": 1, "payment_transaction": 1}
+    assert seen == dict.fromkeys(HIDDEN, 0) | own
+
+
+async def test_staff_see_their_clinic_alone(committed: Database, rows: dict[str, UUID]) -> None:
+    staff = Caller(rows["staff"], "staff")
+    seen = {table: await count(committed, staff, table) for table in HIDDEN}
+    clinic = ["clinic_member", "appointment", "payment_transaction", "clinic_feed", "feed_entry"]
+    expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1) | {"user_account": 2}
+    assert seen == expected
+
+
+async def test_an_administrator_sees_no_secret_and_nothing_private(
+    committed: Database, rows: dict[str, UUID]
+) -> None:
+    admin = stranger("admin")
+    seen = {table for table in HIDDEN if await count(committed, admin, table)}
+    assert seen == {
+        "user_account",
+        "clinic_member",
+        "verification",
+        "appointment",
+        "payment_transaction",
+        "audit",
+    }
+
+
+def test_every_table_is_looked_at() -> None:
+    assert set(HIDDEN) | set(of_class("public", "claim")) == set(Base.metadata.tables)
