@@ -36,7 +36,7 @@ async def add(owner: Connection, table: str, **values: Any) -> None:
     """Insert one row."""
     columns = ", ".join(values)
     places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-    insert = f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - names of tests
+    insert = f"INSERT INTO {table} ({columns}) VALUES ({places})"
     await owner.execute(insert, *values.values())
 
 

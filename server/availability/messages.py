@@ -20,7 +20,7 @@ def to_rules(messages: Iterable[pb.WeeklyRule]) -> tuple[Rule, ...]:
 
 
 def to_overrides(messages: Iterable[pb.DateOverride]) -> dict[date, tuple[Window, ...]]:
-    """Read overrides by day; raises InvalidField for impossible dates and a day that comes twice."""
+    """Read overrides by day; raises InvalidField for impossible dates and a day given twice."""
     overrides: dict[date, tuple[Window, ...]] = {}
     for index, message in enumerate(messages):
         day = wire.to_date(message.date, f"overrides[{index}].date")

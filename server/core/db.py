@@ -192,7 +192,7 @@ class Database(Reader):
             parts.append(lock.text)
         if once:
             parts.append(
-                "INSERT INTO idempotency (user_id, key, request_hash) VALUES "
+                "INSERT INTO idempotency (user_id, key, request_hash) VALUES "  # noqa: S608 - UUIDs
                 f"('{caller.user_id}', '{once.key}', '{once.contents}') ON CONFLICT DO NOTHING"
             )
         return ";".join(parts)

@@ -30,7 +30,7 @@ class Feed(NamedTuple):
 
 
 class Once(NamedTuple):
-    """The identity of a request: `key` from the RPC and its request_id, `contents` from the rest."""
+    """The identity of a request: `key` of the RPC and its request_id, `contents` of the rest."""
 
     key: UUID
     contents: UUID
@@ -61,7 +61,7 @@ class Writes:
         event: Mapping[str, Any] | None = None,
         feed: Feed | None = None,
     ) -> None:
-        """Note a change. `event` (ids and states only) is told to others under the action's name."""
+        """Note a change. `event` (ids and states only) is told to others as the action."""
         self._changes.append(
             {
                 "action": action,
