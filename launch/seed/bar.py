@@ -10,9 +10,17 @@ from launch.seed.request import Outcome, Request
 
 
 def run(owner_dsn: str, request: Request | None, console: Console | None) -> Outcome:
-    """Seed the database; the bar counts doctors, and leaves nothing behind."""
+    """Seed the database; the bar counts doctors, for people only, and leaves nothing behind."""
     columns = (TextColumn("Seeding"), BarColumn(), MofNCompleteColumn(), TextColumn("doctors"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    console = console or Console()
+    bar = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
         task = bar.add_task("", visible=False)
 
         def advance(done: float, total: int) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 from launch.errors import Refusal
 from launch.seed import store
 from launch.seed.people import DEMO_PASSWORD
+from launch.seed.reference import fingerprint
 from launch.seed.reference_rows import upsert_reference
 from launch.seed.request import Outcome, Request
 from launch.seed.rows import Revisions
@@ -34,25 +35,36 @@ async def seed(dsn: str, request: Request, advance: Advance = silent) -> Outcome
     was begun here, or the size is impossible.
     """
     async with store.connected(dsn) as connection:
-        await upsert_reference(connection)
         if request.reference_only:
+            await upsert_reference(connection)
             return Outcome(False, "The reference data is up to date.")
         mark = await store.read_mark(connection)
+        if mark is None or mark.reference != fingerprint():
+            await upsert_reference(connection)
         if mark and mark.complete:
+            await store.mark_reference(connection, fingerprint())
             return Outcome(False, f"There already is {described(mark)}: nothing was changed.")
-        if mark:
-            refuse_other(mark, request)
-        await load(connection, world_of(request, mark), mark.chunks_done if mark else 0, advance)
-        done = await store.read_mark(connection)
-        return Outcome(True, f"Loaded {described(done)}." if done else "Nothing was loaded.")
+        return await fill(connection, request, mark, advance)
 
 
-def described(mark: Mark) -> str:
-    size = mark.size
+async def fill(
+    connection: asyncpg.Connection, request: Request, mark: Mark | None, advance: Advance
+) -> Outcome:
+    """Load the world asked for, or the rest of the one that was begun."""
+    if mark:
+        refuse_other(mark, request)
+    world = world_of(request, mark)
+    await load(connection, world, mark.chunks_done if mark else 0, advance)
+    await store.mark_reference(connection, fingerprint())
+    return Outcome(True, f"Loaded {described(world)}.")
+
+
+def described(world: Mark | World) -> str:
+    size = world.size
     return (
         f"a demo world of {size.doctors:,} doctors, {size.clinics:,} clinics, "
         f"{size.patients:,} patients and {size.appointments:,} appointments around "
-        f"{mark.now:%Y-%m-%d}"
+        f"{world.now:%Y-%m-%d}"
     )
 
 

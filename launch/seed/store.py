@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS seed.world (
   patients integer NOT NULL,
   appointments integer NOT NULL,
   chunks integer NOT NULL,
-  chunks_done integer NOT NULL DEFAULT 0
+  chunks_done integer NOT NULL DEFAULT 0,
+  reference text NOT NULL DEFAULT ''
 )
 """
 LOCK = 7_243_393
@@ -32,13 +33,14 @@ LOCK = 7_243_393
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which world a database holds, and how much of it."""
+    """Which world a database holds, how much of it, and from what reference data."""
 
     seed: int
     now: datetime
     size: Size
     chunks: int
     chunks_done: int
+    reference: str
 
     @property
     def complete(self) -> bool:
@@ -78,7 +80,8 @@ async def read_mark(connection: asyncpg.Connection) -> Mark | None:
     if row is None:
         return None
     size = Size(row["doctors"], row["clinics"], row["patients"], row["appointments"])
-    return Mark(row["seed"], row["now"], size, row["chunks"], row["chunks_done"])
+    done = row["chunks_done"]
+    return Mark(row["seed"], row["now"], size, row["chunks"], done, row["reference"])
 
 
 async def write_mark(connection: asyncpg.Connection, world: World, chunks: int) -> None:
@@ -95,6 +98,10 @@ async def write_mark(connection: asyncpg.Connection, world: World, chunks: int) 
 
 async def advance_mark(connection: asyncpg.Connection) -> None:
     await connection.execute("UPDATE seed.world SET chunks_done = chunks_done + 1")
+
+
+async def mark_reference(connection: asyncpg.Connection, reference: str) -> None:
+    await connection.execute("UPDATE seed.world SET reference = $1", reference)
 
 
 async def tables_with_forced_policies(connection: asyncpg.Connection) -> list[str]:

@@ -175,6 +175,17 @@ async def test_reference_data_comes_alone_and_is_mended_when_it_differs(
     assert await owner.fetchval(name) == "Cardiology"
 
 
+async def test_reference_data_of_another_release_is_brought_up_to_date(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await seed(empty, SMALL)
+    await owner.execute(
+        "UPDATE seed.world SET reference = 'older'; UPDATE city SET time_zone = 'Etc/UTC'"
+    )
+    assert not (await seed(empty, SMALL)).loaded
+    assert await owner.fetchval("SELECT count(*) FROM city WHERE time_zone = 'Etc/UTC'") == 0
+
+
 async def test_an_impossible_size_is_refused_in_a_sentence(empty: str) -> None:
     with pytest.raises(Refusal, match="too many"):
         await load.seed(empty, Request(Size(10, 1, 1, 1_000)))
