@@ -17,6 +17,7 @@ from bff.serve import connect
 from bff.settings import Settings as BffSettings
 from launch import rest
 from launch.errors import Refusal
+from launch.logs import libraries_heard
 from launch.settings import read
 from server import app as apps
 from server import serve as grpc_server
@@ -161,7 +162,9 @@ async def _live(
 
     with ending.serving(end):
         async with AsyncExitStack() as stack:
-            parts = await kind(Frame(stack, output))
+            frame = Frame(stack, output)
+            stack.enter_context(libraries_heard(frame.logger("WARNING")))
+            parts = await kind(frame)
             try:
                 await _live_together([*parts, *beside], stop, ready)
             except BaseExceptionGroup as failures:

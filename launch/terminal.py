@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,14 +20,26 @@ class Terminal:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Show that something is under way, and how long it took."""
-        started = time.monotonic()
-        if self.console.is_terminal:
-            with self.console.status(title):
-                yield
-        else:
+        """Show that something is under way, and then how long it took."""
+        with self.timed(title), self.console.status(title) if self.alive else nullcontext():
             yield
-        self.say(f"[green]✓[/green] {title} [dim]{time.monotonic() - started:.1f} s[/dim]")
+
+    @contextmanager
+    def timed(self, title: str) -> Iterator[None]:
+        """Say how long something took that shows its own progress."""
+        began = time.monotonic()
+        yield
+        self.say(f"[green]✓[/green] {title} [dim]{time.monotonic() - began:.1f} s[/dim]")
+
+    @property
+    def alive(self) -> bool:
+        """True when somebody looks, so that movement makes sense."""
+        return self.console.is_terminal and not self.console.quiet
+
+    @property
+    def canvas(self) -> Console:
+        """Where a progress bar goes: nowhere, when nobody looks."""
+        return self.console if self.alive else Console(quiet=True)
 
     def say(self, text: str) -> None:
         """Print; a closed terminal is no reason to leave processes behind."""

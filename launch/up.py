@@ -68,9 +68,16 @@ def run(options: Options, terminal: Terminal) -> None:
                 _serve(services, options, terminal, ending)
         finally:
             ending.stopping()
-            with terminal.step("Stopping"):
-                services.stop()
-                environment.forget(options.folder)
+            _stop(services, options, terminal)
+
+
+def _stop(services: Services, options: Options, terminal: Terminal) -> None:
+    environment.forget(options.folder)
+    if not any(service.pid for service in services):
+        services.stop()
+        return
+    with terminal.step("Stopping"):
+        services.stop()
 
 
 def _refuse_production() -> None:
@@ -104,8 +111,8 @@ def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
     if pending:
         with terminal.step(f"Database moves up {len(pending)} steps, to {pending[-1]}"):
             migrate.upgrade(owner_dsn)
-    with terminal.step("Demo data"):
-        outcome = seed.run(owner_dsn, demo, terminal.console)
+    with terminal.timed("Demo data"):
+        outcome = seed.run(owner_dsn, demo, terminal.canvas)
     if outcome.loaded:
         terminal.say(f"  {outcome.sentence}")
 
