@@ -70,6 +70,9 @@ class Health:
                 await self._db.one(ASK)
         except (Unavailable, TimeoutError):
             return False
+        except Exception as error:  # noqa: BLE001 - a server that cannot tell is not ready
+            self._log.error("health", **log.failure(error))
+            return False
         return True
 
     async def _tell(self, status: int) -> None:
