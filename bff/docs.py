@@ -38,6 +38,7 @@ _START: Final = """SwaggerUIBundle({
   docExpansion: "list",
   persistAuthorization: true,
   tryItOutEnabled: true,
+  validatorUrl: null,
 });
 """
 _POLICY: Final = (

@@ -7,7 +7,7 @@ as the client wrote it: JSON names, paths such as `rules[3].endTime`, "" for the
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from bff.names import camel
 
 MOST_FIELDS: Final = 50  # a hostile body could have a fault in each of its values
+MOST_TOLD: Final = 3
 
 STATUS: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 422,
@@ -128,7 +129,14 @@ class Problem(Exception):
 
 def invalid(faults: Iterable[Fault]) -> Problem:
     """Answer the problem of a request whose fields do not fit."""
-    return Problem(422, "INVALID_FIELD", "The request has invalid fields.", fields=faults)
+    named = [*faults]
+    return Problem(422, "INVALID_FIELD", _told(named), fields=named)
+
+
+def _told(faults: Sequence[Fault]) -> str:
+    """Say the first faults in a sentence, for readers who see nothing but `detail`."""
+    said = [f"{fault.field or 'the request'} {fault.rule}" for fault in faults[:MOST_TOLD]]
+    return "; ".join(said) + ("." if len(said) == len(faults) else "; …")
 
 
 def defect(request_id: str) -> Problem:
@@ -163,5 +171,7 @@ def _add_details(problem: Problem, status: Any) -> None:
             problem.metadata = dict(info.metadata)
         elif detail.Unpack(bad):
             problem.fields = [Fault(camel(v.field), v.description) for v in bad.field_violations]
+            if problem.status == STATUS[grpc.StatusCode.INVALID_ARGUMENT]:
+                problem.detail = _told(problem.fields)  # the server's sentence has proto names
         elif detail.Unpack(retry):
             problem.retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9

@@ -150,6 +150,7 @@ async def test_fields_of_a_refusal_have_their_json_names(
         "startTime",
         "rules[3].validUntil",
     ]
+    assert answer.json()["detail"] == "startTime must be later; rules[3].validUntil must be after."
 
 
 @pytest.mark.parametrize(
