@@ -156,7 +156,7 @@ class DoctorSpecialty(Base):
 
 
 class Verification(Base):
-    """A doctor's request to be verified, with the licence; the newest is the one that counts.
+    """A doctor's request to be verified, with the licence.
 
     A licence stands behind one doctor at a time, and a doctor has one request at a time that is
     open or granted.

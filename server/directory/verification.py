@@ -18,6 +18,7 @@ Decision = Literal["verified", "rejected"]
 
 # Written out, not bound: only so does the planner know the partial indexes to fit.
 _OPEN = Verification.status == literal_column("'pending'")
+_LIVE = _OPEN | (Verification.status == literal_column("'verified'"))
 _SPECIALTIES = (
     select(func.array_agg(aggregate_order_by(Specialty.slug, DoctorSpecialty.position)))
     .join(DoctorSpecialty, DoctorSpecialty.specialty_id == Specialty.specialty_id)
@@ -55,7 +56,7 @@ LATEST = sql(
         Verification.reason,
     )
     .where(Verification.doctor_id == bindparam("doctor"))
-    .order_by(Verification.create_time.desc(), Verification.verification_id.desc())
+    .order_by(_LIVE.desc(), Verification.decide_time.desc().nulls_last())
     .limit(1)
 )
 LOCK_PROFILE = sql(
@@ -87,7 +88,7 @@ SUPERSEDE = sql(
     update(Verification)
     .where(
         Verification.doctor_id == bindparam("doctor"),
-        _OPEN | (Verification.status == "verified"),
+        _LIVE,
     )
     .values(status="superseded")
 )
@@ -158,7 +159,11 @@ async def _evidence(tx: Transaction, verification_id: UUID) -> Record:
 
 
 async def latest(tx: Transaction, doctor_id: UUID) -> Record | None:
-    """Answer the licence of the doctor's newest request, with its status and reason."""
+    """Answer the licence of the request that counts, with its status and reason.
+
+    That is the one that is open or granted, else the one refused last. Not the newest: of two made
+    at once, the one that began first may come last.
+    """
     return await tx.one(LATEST, doctor=doctor_id)
 
 

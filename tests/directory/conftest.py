@@ -1,7 +1,8 @@
 """A town of many doctors in a database of its own, and the services over it."""
 
 from collections.abc import AsyncIterator
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -44,3 +45,36 @@ async def towns(town_db: Database) -> AsyncIterator[World]:
     made = World(town_db, UUID(int=0))
     yield made
     await made.channel.close()
+
+
+@pytest.fixture(scope="session")
+async def specialties(postgres: EmbeddedPostgres) -> list[str]:
+    """Slugs of three specialties in the database of all tests."""
+    slugs = [f"field-{uuid4().hex}" for _ in range(3)]
+    owner = await asyncpg.connect(postgres.owner_dsn)
+    for slug in slugs:
+        await owner.execute(
+            "INSERT INTO specialty (slug, name, practitioner, description)"
+            " VALUES ($1, $2, 'Practitioner', 'Treats.')",
+            slug,
+            slug.title(),
+        )
+    await owner.close()
+    return slugs
+
+
+@pytest.fixture(scope="session")
+async def city(postgres: EmbeddedPostgres, city_id: UUID) -> str:
+    """The slug of the city of all tests, which is in India."""
+    owner = await asyncpg.connect(postgres.owner_dsn)
+    slug = await owner.fetchval("SELECT slug FROM city WHERE city_id = $1", city_id)
+    await owner.close()
+    return str(slug)
+
+
+@pytest.fixture(scope="session")
+async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
+    """A connection that sees every row that is committed."""
+    connection = await asyncpg.connect(postgres.owner_dsn)
+    yield connection
+    await connection.close()
