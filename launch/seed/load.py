@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import argon2
 import asyncpg
 
 from launch.errors import Refusal
@@ -16,6 +15,7 @@ from launch.seed.rows import Revisions
 from launch.seed.store import Mark
 from launch.seed.tables import chunk_rows, preface
 from launch.seed.world import Chunk, ImpossibleSize, Size, World
+from server.auth.passwords import ARGON2, normal
 
 TABLES_A_CHUNK = 15
 
@@ -91,9 +91,7 @@ def world_of(request: Request, mark: Mark | None) -> World:
 
 async def load(connection: asyncpg.Connection, world: World, done: int, advance: Advance) -> None:
     """Load what is missing, and let the planner know what came."""
-    password_hash = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(
-        DEMO_PASSWORD
-    )
+    password_hash = ARGON2.hash(normal(DEMO_PASSWORD))
     chunks = world.chunks()
     forced = await store.tables_with_forced_policies(connection)
     revisions = await store.read_revisions(connection)
@@ -106,7 +104,7 @@ async def load(connection: asyncpg.Connection, world: World, done: int, advance:
             else:
                 await load_chunk(connection, world, chunk, password_hash, revisions, advance)
             await store.advance_mark(connection)
-    await connection.execute("ANALYZE")
+    await store.analyze(connection)
 
 
 async def begin(

@@ -157,6 +157,14 @@ async def copy(connection: asyncpg.Connection, rows: Rows) -> None:
     )
 
 
+async def analyze(connection: asyncpg.Connection) -> None:
+    """Let the planner know what came."""
+    rows = await connection.fetch(
+        "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'"
+    )
+    await connection.execute("ANALYZE " + ", ".join(row["name"] for row in rows))
+
+
 async def read_revisions(connection: asyncpg.Connection) -> Revisions:
     rows = await connection.fetch("SELECT clinic_id, last_revision FROM clinic_feed")
     return {row["clinic_id"]: row["last_revision"] for row in rows}

@@ -9,9 +9,11 @@ from launch.errors import Refusal
 from launch.postgres import EmbeddedPostgres
 from launch.seed import load
 from launch.seed.load import seed
+from launch.seed.people import DEMO_PASSWORD
 from launch.seed.request import Request
 from launch.seed.world import Size
 from launch.signals import Interrupted
+from server.auth.passwords import Passwords
 
 NOW = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)
 SMALL = Request(Size.of(60), now=NOW)
@@ -116,6 +118,17 @@ async def test_the_demo_accounts_have_a_rich_world(empty: str, owner: asyncpg.Co
         people[2]["user_id"],
     )
     assert shared == 1
+
+
+async def test_the_demo_password_is_what_the_server_compares_with(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await seed(empty, SMALL)
+    hashes = await owner.fetch("SELECT password_hash FROM credential")
+    passwords = Passwords()
+    assert await passwords.matches(DEMO_PASSWORD, hashes[0]["password_hash"])
+    assert not passwords.is_outdated(hashes[0]["password_hash"])
+    passwords.close()
 
 
 async def test_every_clinic_has_an_owner(empty: str, owner: asyncpg.Connection) -> None:
