@@ -1,0 +1,253 @@
+"""Every RPC that changes something leaves an audit row, and tells whom it concerns."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message_factory import GetMessageClass
+from google.type.timeofday_pb2 import TimeOfDay
+from prometheus_client import CollectorRegistry
+
+from carelane.admin.v1 import admin_service_pb2
+from carelane.auth.v1 import user_pb2
+from carelane.availability.v1 import availability_pb2
+from carelane.directory.v1 import clinic_pb2
+from launch.postgres import EmbeddedPostgres
+from server import app as apps
+from server import work
+from server.app import App
+from server.core import log
+from server.core.channel import InProcessChannel
+from server.core.clock import MovableClock
+from server.core.db import Database
+from server.core.outbox import OutboxMetrics, Relay
+from server.settings import Settings
+from tests.rows import add
+
+PASSWORD = "correct horse battery"
+# An exchange of tokens changes nothing that a person did: the session's opening is audited.
+NOT_AUDITED = {"carelane.auth.v1.AuthService.RefreshToken"}
+
+
+class Walk:
+    """Calls of the whole platform, each with the number of audit rows that it left."""
+
+    def __init__(self, app: App, owner: Any, clock: MovableClock) -> None:
+        self.app = app
+        self.owner = owner
+        self.clock = clock
+        self.left: dict[str, int] = {}
+        self._channel = InProcessChannel(app.registry)
+
+    async def call(self, name: str, token: str = "", **fields: Any) -> Any:
+        """Call `domain.Method` and note the audit rows."""
+        domain, _, method_name = name.partition(".")
+        service = f"carelane.{domain}.v1.{domain.title()}Service"
+        method = descriptor_pool.Default().FindMethodByName(f"{service}.{method_name}")
+        request_type = GetMessageClass(method.input_type)
+        if "request_id" in method.input_type.fields_by_name:
+            fields = {"request_id": str(uuid4()), **fields}
+        call = self._channel.unary_unary(
+            f"/{service}/{method_name}",
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        before = await self._audit_rows()
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        answer = await call(request_type(**fields), metadata=metadata)
+        self.left[f"{service}.{method_name}"] = await self._audit_rows() - before
+        return answer
+
+    async def register(self, role: Any, name: str) -> tuple[str, UUID]:
+        """Register somebody and answer the address and the id."""
+        email = f"{uuid4().hex}@mail.example"
+        await self.call("auth.Register", email=email, password=PASSWORD, full_name=name, role=role)
+        query = "SELECT user_id FROM user_account WHERE email = $1"
+        return email, await self.owner.fetchval(query, email)
+
+    async def login(self, email: str, password: str = PASSWORD) -> Any:
+        return (await self.call("auth.Login", email=email, password=password)).session
+
+    async def _audit_rows(self) -> int:
+        return int(await self.owner.fetchval("SELECT count(*) FROM audit"))
+
+
+@pytest.fixture
+async def walk(postgres: EmbeddedPostgres, owner: Any) -> AsyncIterator[Walk]:
+    clock = MovableClock()
+    settings = Settings(
+        _env_file=None,
+        database_url=postgres.app_dsn,
+        worker_database_url=postgres.worker_dsn,
+        secret_keys="a key of the tests that is long enough to be one",
+    )
+    await owner.execute("DELETE FROM outbox")
+    async with apps.opened(settings, clock=clock, logger=log.logger("CRITICAL")) as app:
+        yield Walk(app, owner, clock)
+
+
+async def add_references(owner: Any) -> tuple[str, str]:
+    """Add a city and a specialty and answer their slugs."""
+    city, specialty = f"city-{uuid4()}", f"specialty-{uuid4()}"
+    place = {"latitude": 22.57, "longitude": 88.36, "time_zone": "Asia/Kolkata"}
+    names = {"name": "Kolkata", "region": "West Bengal", "country_code": "IN"}
+    await add(owner, "city", slug=city, population=1, **names, **place)
+    words = {"name": "Cardiology", "practitioner": "Cardiologist", "description": "Hearts."}
+    await add(owner, "specialty", slug=specialty, **words)
+    return city, specialty
+
+
+def open_every_day() -> list[availability_pb2.WeeklyRule]:
+    window = availability_pb2.Window(start=TimeOfDay(hours=9), end=TimeOfDay(hours=17))
+    return [
+        availability_pb2.WeeklyRule(day_of_week=day, window=window)
+        for day in range(1, 8)  # type: ignore[misc]
+    ]
+
+
+async def open_practice(walk: Walk, token: str) -> Any:
+    """Make a profile with a clinic, open it every day, and answer the profile."""
+    city, specialty = await add_references(walk.owner)
+    new_clinic = clinic_pb2.NewClinic(name="Lake Clinic", address="1 Lake Road", city=city)
+    answer = await walk.call(
+        "directory.UpsertDoctorProfile",
+        token,
+        full_name="Dr. Meera Iyer",
+        specialties=[specialty],
+        qualifications="MBBS",
+        practising_since=2010,
+        languages=["en"],
+        licence_number=uuid4().hex,
+        licence_council="West Bengal Medical Council",
+        licence_year=2011,
+        new_clinic=new_clinic,
+        fee={"currency_code": "INR", "units": 500},
+    )
+    await walk.call("availability.SetAvailability", token, rules=open_every_day())
+    return answer.profile
+
+
+async def book(walk: Walk, token: str, doctor: UUID, count: int) -> list[Any]:
+    """Book the first free times of a doctor, each on a day of its own."""
+    slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor), days=14)
+    days = slots.days[1 : count + 1]
+    return [
+        (
+            await walk.call(
+                "appointment.BookAppointment",
+                token,
+                practice_id=day.practice_id,
+                start_time=day.slots[0].start_time,
+            )
+        ).appointment
+        for day in days
+    ]
+
+
+async def make_admin(walk: Walk) -> str:
+    """Register somebody, make them an administrator, and answer the access token."""
+    email, user_id = await walk.register(user_pb2.ROLE_PATIENT, "Vera Roy")
+    await walk.owner.execute("UPDATE user_account SET role = 'admin' WHERE user_id = $1", user_id)
+    return str((await walk.login(email)).access_token)
+
+
+async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> None:
+    """Book four visits, and bring them to their different ends."""
+    doctor_email, doctor_id = doctor
+    token = (await walk.login(patient)).access_token
+    visits = [{"appointment_id": v.appointment_id} for v in await book(walk, token, doctor_id, 3)]
+    own = (await walk.login(doctor_email)).access_token
+    await walk.call("appointment.ConfirmAppointment", own, **visits[0])
+    await walk.call("appointment.CancelAppointment", token, **visits[2])
+    walk.clock.advance(timedelta(days=16))
+    own = (await walk.login(doctor_email)).access_token
+    await walk.call("appointment.CompleteAppointment", own, **visits[0])
+    await walk.call("appointment.MarkNoShow", own, **visits[1])
+
+
+async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str) -> None:
+    """Let somebody work at the clinic, in two roles, and no more."""
+    token = (await walk.login(doctor_email)).access_token
+    at = {"clinic_id": clinic_id}
+    added = await walk.call(
+        "directory.AddClinicMember", token, **at, email=new, role=clinic_pb2.CLINIC_ROLE_FRONT_DESK
+    )
+    member = {**at, "user_id": added.member.user_id}
+    await walk.call(
+        "directory.UpdateClinicMember", token, **member, role=clinic_pb2.CLINIC_ROLE_MANAGER
+    )
+    await walk.call("directory.RemoveClinicMember", token, **member)
+
+
+async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
+    """Deliver everything that waits, as the workers do."""
+    database = await Database.connect(postgres.worker_dsn, clock, size=1)
+    metrics = OutboxMetrics(CollectorRegistry())
+    relay = Relay(work._together(work.HANDLERS), logger=log.logger("CRITICAL"), metrics=metrics)
+    while await relay.deliver(database):
+        pass
+    await database.close()
+
+
+async def told(owner: Any, user_id: UUID) -> list[str]:
+    rows = await owner.fetch("SELECT kind FROM notification WHERE user_id = $1", user_id)
+    return sorted(row["kind"] for row in rows)
+
+
+async def change_account(walk: Walk, email: str) -> None:
+    """Change all that a person may change of their own account, and leave."""
+    session = await walk.login(email)
+    session = (await walk.call("auth.RefreshToken", refresh_token=session.refresh_token)).session
+    token = session.access_token
+    await walk.call("auth.UpdateProfile", token, full_name="Asha Roy")
+    await walk.call(
+        "auth.ChangePassword", token, current_password=PASSWORD, new_password=PASSWORD[::-1]
+    )
+    await walk.call("notification.MarkNotificationsRead", token, all=True)
+    await walk.call("auth.Logout", token)
+
+
+def changing_methods(app: App) -> set[str]:
+    """Name every RPC of the contract that does not promise to have no effect."""
+    pool = descriptor_pool.Default()
+    names = (name for name in app.registry.services if name.startswith("carelane."))
+    return {
+        method.full_name
+        for name in names
+        for method in pool.FindServiceByName(name).methods
+        if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+    }
+
+
+async def test_every_change_leaves_an_audit_row_and_is_told(
+    walk: Walk, postgres: EmbeddedPostgres
+) -> None:
+    doctor = await walk.register(user_pb2.ROLE_DOCTOR, "Dr. Meera Iyer")
+    patient = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
+    profile = await open_practice(walk, (await walk.login(doctor[0])).access_token)
+    await walk.call(
+        "admin.VerifyDoctor",
+        await make_admin(walk),
+        doctor_id=str(doctor[1]),
+        decision=admin_service_pb2.VERIFICATION_DECISION_APPROVE,
+    )
+    await follow_visits(walk, doctor, patient[0])
+    await change_members(walk, doctor[0], profile.doctor.practices[0].clinic.clinic_id, patient[0])
+    await deliver(postgres, walk.clock)
+    visits = ["booked"] * 3 + ["cancelled", "completed", "confirmed", "no_show"]
+    assert await told(walk.owner, patient[1]) == sorted(
+        [*(f"appointment_{state}" for state in visits), "clinic_joined"]
+    )
+    assert await told(walk.owner, doctor[1]) == [
+        *["appointment_booked"] * 3,
+        "appointment_cancelled",
+        "doctor_verified",
+    ]
+    await change_account(walk, patient[0])
+    changing = changing_methods(walk.app)
+    assert walk.left.keys() >= changing
+    assert {name for name in changing if not walk.left[name]} == NOT_AUDITED
