@@ -107,7 +107,7 @@ async def test_no_session_outlives_half_a_year(auth: Auth, clock: MovableClock) 
     await over(auth, token)
 
 
-@pytest.mark.parametrize("token", ["x", new_token(), "\u00e9" * 40, "a" * 256])
+@pytest.mark.parametrize("token", ["x", "Q" * 43, "\u00e9" * 40, "a" * 256])
 async def test_a_token_that_nobody_gave_is_refused(auth: Auth, token: str) -> None:
     await over(auth, token)
 
