@@ -33,6 +33,9 @@ import grpc
 StatusCode = grpc.StatusCode
 
 
+MOST_TOLD = 3
+
+
 class FieldError(NamedTuple):
     """A field of the request, as a path of proto names (`rules[3].end`), and the rule it breaks."""
 
@@ -59,11 +62,16 @@ class Error(Exception):
         metadata: Mapping[str, str] | None = None,
         retry_after: float | None = None,
     ) -> None:
-        self.message = message or self.text
         self.fields = tuple(FieldError(path, rule) for path, rule in fields)
+        self.message = message or self._told() or self.text
         self.metadata = dict(metadata or {})
         self.retry_after = retry_after
         super().__init__(self.message)
+
+    def _told(self) -> str:
+        """Say the first broken rules in a sentence, for people who see no details."""
+        said = [f"{field.path or 'the request'} {field.rule}" for field in self.fields[:MOST_TOLD]]
+        return "; ".join(said) + ("." if len(said) == len(self.fields) else "; …") if said else ""
 
 
 class InvalidField(Error):
