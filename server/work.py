@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from server.auth.jobs import JOBS as AUTH_JOBS
-from server.core import log
+from server.core import log, repeats
 from server.core.clock import Clock, SystemClock
 from server.core.db import Database
 from server.core.jobs import Job, JobMetrics, Runner
@@ -41,7 +41,7 @@ async def work(
 ) -> None:
     """Run every job until `stop` is set."""
     relay = Relay(_together(HANDLERS), logger=logger, metrics=OutboxMetrics(metrics))
-    jobs: list[Job] = [*relay.jobs(), *AUTH_JOBS]
+    jobs: list[Job] = [*relay.jobs(), *repeats.JOBS, *AUTH_JOBS]
     await Runner(database, logger=logger, metrics=JobMetrics(metrics)).run(jobs, stop)
 
 
