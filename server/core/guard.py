@@ -58,7 +58,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: its path, who may call it, its codec, its handler and its meter."""
+    """One RPC: its path, who may call it, its codec, its handler and its meter.
+
+    A `quiet` one, that machines call all the time, is logged for debugging only.
+    """
 
     path: str
     rule: Rule
@@ -68,6 +71,7 @@ class Method:
     meter: Meter
     streams_requests: bool = False
     streams_answers: bool = False
+    quiet: bool = False
 
 
 class Guard:
@@ -225,7 +229,9 @@ class Guard:
     def _end(self, method: Method, call: Call, began: float, code: str, **more: Any) -> None:
         seconds = perf_counter() - began
         method.meter.end(code, seconds)
-        write = self._log.info if code != "INTERNAL" else self._log.error
+        write = self._log.debug if method.quiet else self._log.info
+        if code == "INTERNAL":
+            write = self._log.error
         user = call.caller.user_id
         write(
             "rpc",

@@ -88,6 +88,7 @@ class Registry:
             meter=self._metrics.meter(path),
             streams_requests=bool(handler.request_streaming),
             streams_answers=bool(handler.response_streaming),
+            quiet=service in OPEN_SERVICES,
         )
 
     def _guarded(self, method: Method) -> Handler:

@@ -29,17 +29,26 @@ def request_reader(message_class: type[Message]) -> Callable[[bytes], Message]:
     parse = message_class.FromString
     ruled = _has_rules(cast(Descriptor, message_class.DESCRIPTOR))
     if ruled:
-        _validator.collect_violations(message_class())
+        _violations(message_class())
 
     def read(raw: bytes) -> Message:
         message = _parsed(parse, raw)
         if b"\0" in raw:
             _refuse_nul(message)
-        if ruled and (violations := _validator.collect_violations(message)):
-            raise InvalidFields(fields=_fields(violations))
+        if ruled and (violations := _violations(message)):
+            raise InvalidFields(fields=violations)
         return message
 
     return read
+
+
+def _violations(message: Message) -> list[tuple[str, str]]:
+    """List path and rule of each violation, in the contract's words."""
+    try:
+        found = _validator.collect_violations(message)
+    except protovalidate.EvaluationError:
+        return [("", "must have values that the rules can be computed with")]
+    return [_said(violation.proto) for violation in found[:MAX_FIELDS]]
 
 
 def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
@@ -96,14 +105,9 @@ def _has_rules(descriptor: Descriptor, seen: set[str] | None = None) -> bool:
     )
 
 
-def _fields(violations: Iterable[protovalidate.Violation]) -> list[tuple[str, str]]:
-    """List path and rule of each violation, in the contract's words."""
-    found = []
-    for violation in list(violations)[:MAX_FIELDS]:
-        what = violation.proto
-        rule = what.message or what.rule_id or "is not valid"
-        found.append((_path(what.field.elements if what.field else ()), rule[:MAX_RULE]))
-    return found
+def _said(violation: Any) -> tuple[str, str]:
+    rule = violation.message or violation.rule_id or "is not valid"
+    return _path(violation.field.elements if violation.field else ()), rule[:MAX_RULE]
 
 
 def _path(elements: Iterable[Any]) -> str:
