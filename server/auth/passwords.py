@@ -84,24 +84,25 @@ def _steps(word: str) -> bool:
 class Passwords:
     """Hashes and compares in two threads of its own, and refuses when too many wait for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, hasher: PasswordHasher = ARGON2) -> None:
+        self._hasher = hasher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="password")
         self._waiting = 0
         # what an unknown user's password is compared with, so that it takes as long
-        self._nobody = ARGON2.hash("nobody has this password")
+        self._nobody = hasher.hash("nobody has this password")
 
     async def hash(self, password: str) -> str:
         """Answer the argon2id hash of the password, in the PHC string format."""
-        return await self._run(ARGON2.hash, normal(password))
+        return await self._run(self._hasher.hash, normal(password))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
         """Tell whether the hash is of this password; None never is, and takes as long."""
-        same = await self._run(_verify, password_hash or self._nobody, normal(password))
+        same = await self._run(self._verify, password_hash or self._nobody, normal(password))
         return same and password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
         """Tell whether the hash was made with other costs than today's."""
-        return ARGON2.check_needs_rehash(password_hash)
+        return self._hasher.check_needs_rehash(password_hash)
 
     def close(self) -> None:
         """Let the threads end; what they have begun is finished."""
@@ -117,9 +118,8 @@ class Passwords:
         finally:
             self._waiting -= 1
 
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return ARGON2.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False

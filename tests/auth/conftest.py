@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from argon2 import PasswordHasher
 
 from launch.postgres import EmbeddedPostgres
 from server.auth.passwords import Passwords
@@ -13,7 +14,8 @@ from tests.auth.auth_client import Auth, Connection
 
 @pytest.fixture(scope="session")
 def passwords() -> Iterator[Passwords]:
-    made = Passwords()
+    """Hashing at next to no cost, for all that is not about hashing."""
+    made = Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     yield made
     made.close()
 
@@ -48,3 +50,13 @@ async def live(committed: Database, passwords: Passwords) -> AsyncIterator[Auth]
     made = Auth(committed, passwords)
     yield made
     await made.channel.close()
+
+
+@pytest.fixture
+async def hashing(committed: Database) -> AsyncIterator[Auth]:
+    """The service as it runs, with hashing at its full cost."""
+    passwords = Passwords()
+    made = Auth(committed, passwords)
+    yield made
+    await made.channel.close()
+    passwords.close()
