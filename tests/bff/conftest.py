@@ -5,11 +5,14 @@ import importlib
 import io
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import google.type
+import grpc
 import grpc_tools
 import httpx
 import pytest
@@ -205,20 +208,42 @@ def logged() -> io.TextIOWrapper:
 
 
 @pytest.fixture
-async def channel(clinic: Clinic, health: HealthServicer) -> AsyncIterator[InProcessChannel]:
-    """A channel to the service through the real guard."""
+def registry(clinic: Clinic, health: HealthServicer) -> rpc.Registry:
+    """The service behind the real guard."""
     registry = rpc.Registry(
         authenticate,
         logger=server_log.logger("ERROR", io.TextIOWrapper(io.BytesIO())),
         metrics=CallMetrics(CollectorRegistry()),
+        trusted=(ip_network("127.0.0.1"),),
     )
     appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(clinic, registry)
     availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(clinic, registry)
     directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(clinic, registry)
     health_pb2_grpc.add_HealthServicer_to_server(health, registry)
-    channel = InProcessChannel(registry)
-    yield channel
-    await channel.close(None)
+    return registry
+
+
+@asynccontextmanager
+async def over_grpc(registry: rpc.Registry) -> AsyncIterator[grpc.aio.Channel]:
+    """Open a channel to a gRPC server of this process."""
+    server = grpc.aio.server()
+    registry.attach(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    settings = Settings(_env_file=None, grpc_target=f"127.0.0.1:{port}")
+    async with serve.connect(settings) as channel:
+        yield channel
+    await server.stop(0)
+
+
+@pytest.fixture
+async def channel(
+    registry: rpc.Registry, request: pytest.FixtureRequest
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service: in this process, or over gRPC where a test asks for that."""
+    opened = over_grpc if getattr(request, "param", "") == "grpc" else InProcessChannel
+    async with opened(registry) as channel:
+        yield channel
 
 
 @pytest.fixture
@@ -233,7 +258,7 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(channel: InProcessChannel, settings: Settings, logged: Any) -> FastAPI:
+def app(channel: grpc.aio.Channel, settings: Settings, logged: Any) -> FastAPI:
     """The application over the channel."""
     return create_app(channel, settings, logger=bff_log.logger("INFO", logged))
 

@@ -1,5 +1,7 @@
 """What surrounds the routes: origins, headers, health, numbers, documentation, settings."""
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,6 +10,7 @@ from grpc_health.v1 import health_pb2
 from openapi_spec_validator import validate
 from pydantic import ValidationError
 
+import carelane
 from bff import serve
 from bff.app import create_app
 from bff.openapi.document import document
@@ -16,6 +19,8 @@ from bff.route import Route
 from bff.routes import ROUTES
 from bff.settings import Settings
 
+# RPCs that are for programs: streams, and what only machines ask.
+NOT_OVER_REST: set[str] = set()
 ORIGIN = "https://app.example.com"
 
 
@@ -122,6 +127,25 @@ async def test_the_openapi_document_is_valid(web: httpx.AsyncClient) -> None:
 def operations() -> dict[str, dict[str, Any]]:
     paths = document(ROUTES)["paths"]
     return {op["operationId"]: op for path in paths.values() for op in path.values()}
+
+
+def contract() -> set[str]:
+    """All RPCs of the generated services, by full name."""
+    folders = [path for root in carelane.__path__ for path in Path(root).glob("*/v1")]
+    names = [
+        f"carelane.{folder.parent.name}.v1.{path.stem}"
+        for folder in folders
+        for path in folder.glob("*_service_pb2.py")
+    ]
+    modules = [importlib.import_module(name) for name in names]
+    services = [s for module in modules for s in module.DESCRIPTOR.services_by_name.values()]
+    return {method.full_name for service in services for method in service.methods}
+
+
+def test_every_rpc_has_a_route_and_every_route_an_rpc() -> None:
+    routed = {route.rpc for route in ROUTES}
+    assert len(contract()) > 30
+    assert routed == {rpc for rpc in contract() if rpc not in NOT_OVER_REST}
 
 
 def test_every_operation_is_described_and_says_how_it_fails() -> None:

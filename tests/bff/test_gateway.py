@@ -11,6 +11,9 @@ import pytest
 from bff.app import create_app
 from server.core import errors
 
+# The BFF cannot tell a server in its own process from one beyond the network.
+pytestmark = pytest.mark.parametrize("channel", ["in-process", "grpc"], indirect=True)
+
 BOOKING = {
     "requestId": "0196f5c8-aaaa-7000-8000-000000000001",
     "practiceId": "0196f5c8-bbbb-7000-8000-000000000002",
