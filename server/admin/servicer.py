@@ -56,7 +56,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         if decision == "rejected" and not reason:
             raise InvalidField("reason", "must say why the doctor is rejected")
         caller = rpc.caller()
-        async with self._db.transaction(caller, once=request, request_id=rpc.request_id()) as tx:
+        async with self._db.transaction(caller, once=request) as tx:
             row = await verification.decide(
                 tx, doctor_id=doctor_id, decision=decision, reason=reason
             )

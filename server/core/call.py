@@ -89,6 +89,7 @@ class Call:
 
 
 _NOBODY = Call()
+_NOBODY.request_id = ""
 _current: ContextVar[Call] = ContextVar("call", default=_NOBODY)
 
 
@@ -103,7 +104,7 @@ def caller() -> Caller:
 
 
 def request_id() -> str:
-    """Answer the id of the current call as it stands in logs and metadata."""
+    """Answer the id of the current call as it stands in logs and metadata; empty outside one."""
     return _current.get().request_id
 
 

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 from google.protobuf.message import Message
 
+from server.core import call as calls
 from server.core.access import ANONYMOUS, Caller
 from server.core.clock import Clock
 from server.core.errors import (
@@ -165,7 +166,8 @@ class Database(Reader):
 
         With `once`, a request message with a request_id, its record is written first: a racing
         repeat waits for it, then gets the stored answer (Replay), or REQUEST_ID_REUSED when the
-        contents differ. The block must then end in `tx.answer(...)`.
+        contents differ. The block must then end in `tx.answer(...)`. Audit rows carry `request_id`,
+        the current call's if it is not given.
         """
         identity = Once.of(once) if once is not None and caller.user_id else None
         async with self._acquired() as connection:
@@ -173,7 +175,7 @@ class Database(Reader):
                 status = await connection.execute(self._begin(caller, lock, identity))
                 if identity and status == "INSERT 0 0":
                     raise await _replay(connection, caller, identity)
-                writes = Writes(request_id)
+                writes = Writes(request_id or calls.request_id() or None)
                 tx = Transaction(connection, caller, self.clock.now(), writes, identity)
                 yield tx
                 if identity and not writes.answered:

@@ -56,7 +56,7 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
             to_id(text, f"notification_ids[{number}]")
             for number, text in enumerate(request.notification_ids)
         ]
-        async with self._db.transaction(caller, once=request, request_id=rpc.request_id()) as tx:
+        async with self._db.transaction(caller, once=request) as tx:
             await service.mark_read(tx, user_id, everything=request.all, ids=ids)
             unread = await service.count_unread(tx, user_id)
             return tx.answer(pb.MarkNotificationsReadResponse(unread_count=unread))

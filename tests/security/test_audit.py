@@ -41,6 +41,7 @@ class Walk:
         self.owner = owner
         self.clock = clock
         self.left: dict[str, int] = {}
+        self._began = clock.now()
         self._channel = InProcessChannel(app.registry)
 
     async def call(self, name: str, token: str = "", **fields: Any) -> Any:
@@ -61,6 +62,11 @@ class Walk:
         answer = await call(request_type(**fields), metadata=metadata)
         self.left[f"{service}.{method_name}"] = await self._audit_rows() - before
         return answer
+
+    async def audited_without_request(self) -> list[str]:
+        """Answer the actions since the beginning whose rows do not name their request."""
+        query = "SELECT action FROM audit WHERE request_id IS NULL AND create_time > $1"
+        return [row["action"] for row in await self.owner.fetch(query, self._began)]
 
     async def register(self, role: Any, name: str) -> tuple[str, UUID]:
         """Register somebody and answer the address and the id."""
@@ -251,3 +257,4 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing
     assert {name for name in changing if not walk.left[name]} == NOT_AUDITED
+    assert await walk.audited_without_request() == []
