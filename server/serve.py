@@ -9,6 +9,7 @@ import grpc
 
 from server import app as apps
 from server.app import App
+from server.core.log import capture_libraries
 from server.probes import Probes
 from server.settings import Settings
 
@@ -63,6 +64,7 @@ async def serve(
     """Run the server on its own until `stop` is set; set `ready` once it listens."""
     async with apps.opened(settings) as app:
         log = app.parts.logger
+        capture_libraries(log)
         async with Probes(app).listening(settings.metrics_address), listening(app) as port:
             log.info("listening", port=port, tls=bool(settings.tls_cert_file))
             if ready is not None:
