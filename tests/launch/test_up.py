@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +21,9 @@ from tests.running import READY, Up, left, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,9 @@ def test_it_says_where_and_as_whom_and_tells_a_second_one(folder: Path) -> None:
         first.until(READY)
         for name in ("patient", "doctor", "clinic", "admin"):
             assert f"{name}@demo.carelane.example" in first.said
-        assert f"127.0.0.1:{first.grpc}" in first.said
+        answers = [pasted(command) for command in suggested(first)]
+        assert answers
+        assert all(json.loads(answer)["doctors"] for answer in answers)
         with up_beside(folder) as second:
             assert second.process.wait(20) == 1
             assert f"already running on {folder} (pid {first.process.pid})" in second.said
@@ -64,6 +73,28 @@ def test_it_says_where_and_as_whom_and_tells_a_second_one(folder: Path) -> None:
         assert signs_in(first)
         assert first.stop() == 0
         assert left(folder) == []
+
+
+def suggested(running: Up) -> list[str]:
+    """Return the commands of the welcome that this machine has the programs for."""
+    lines = [line.strip().removeprefix("or ") for line in running.said.splitlines()]
+    programs = (".venv/bin/buf ", "curl ", "grpcurl ")
+    return [
+        line for line in lines if line.startswith(programs) and _is_here(line.partition(" ")[0])
+    ]
+
+
+def _is_here(program: str) -> bool:
+    return shutil.which(program) is not None or (ROOT / program).exists()
+
+
+def pasted(command: str) -> str:
+    """Run a command as a shell would in the project's folder, and return what it says."""
+    done = subprocess.run(
+        shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
