@@ -41,7 +41,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.router.routes += health.routes(channel, metrics)
+    app.router.routes += health.routes(channel, metrics, settings.monitors)
     if settings.docs:
         app.router.routes += docs.routes(ROUTES)
     app.add_exception_handler(HTTPException, _refuse)

@@ -11,17 +11,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bff.problem import Problem
+from bff.visit import Networks, is_in, visit_of
+
 PATIENCE: Final = 2.0  # seconds; an orchestrator asks every few
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(channel: grpc.aio.Channel, metrics: CollectorRegistry) -> list[Route]:
-    """Answer /healthz, /readyz and /metrics."""
+def routes(
+    channel: grpc.aio.Channel, metrics: CollectorRegistry, monitors: Networks
+) -> list[Route]:
+    """Answer /healthz, /readyz and /metrics; the last exists for `monitors` alone."""
     return [
         Route("/healthz", healthz),
         Route("/readyz", _readyz(channel)),
-        Route("/metrics", _metrics(metrics)),
+        Route("/metrics", _metrics(metrics, monitors)),
     ]
 
 
@@ -45,8 +50,10 @@ def _readyz(channel: grpc.aio.Channel) -> Endpoint:
     return readyz
 
 
-def _metrics(registry: CollectorRegistry) -> Endpoint:
-    async def metrics(_: Request) -> Response:
+def _metrics(registry: CollectorRegistry, monitors: Networks) -> Endpoint:
+    async def metrics(request: Request) -> Response:
+        if not is_in(visit_of(request.scope).address, monitors):
+            raise Problem(404, "NOT_FOUND", "Not Found.")
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return metrics

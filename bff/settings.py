@@ -41,11 +41,14 @@ class Settings(BaseSettings):
     trusted_proxies: Names = Field(
         (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8."
     )
+    metrics_networks: Names = Field(
+        ("127.0.0.0/8", "::1/128"), description="Networks that may read /metrics."
+    )
     body_limit: int = Field(1024 * 1024, ge=1024, description="Largest body in bytes.")
     call_timeout: float = Field(30.0, gt=0, le=30, description="Seconds an RPC may take.")
     docs: bool = Field(True, description="Serve /docs and /openapi.json.")
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "metrics_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -64,12 +67,11 @@ class Settings(BaseSettings):
                 )
         return origins
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "metrics_networks")
     @classmethod
-    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for proxy in proxies:
-            ipaddress.ip_network(proxy)
-        return proxies
+    def _networks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _parsed(names)
+        return names
 
     @model_validator(mode="after")
     def _strong_in_production(self) -> Self:
@@ -84,11 +86,20 @@ class Settings(BaseSettings):
     @cached_property
     def proxies(self) -> Networks:
         """The trusted proxies as networks."""
-        return tuple(ipaddress.ip_network(proxy) for proxy in self.trusted_proxies)
+        return _parsed(self.trusted_proxies)
+
+    @cached_property
+    def monitors(self) -> Networks:
+        """The networks of those who may read /metrics."""
+        return _parsed(self.metrics_networks)
 
     @property
     def in_production(self) -> bool:
         return self.environment == "production"
+
+
+def _parsed(names: tuple[str, ...]) -> Networks:
+    return tuple(ipaddress.ip_network(name) for name in names)
 
 
 def _is_here(target: str) -> bool:

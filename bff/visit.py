@@ -79,7 +79,7 @@ def client_address(peer: str, forwarded: Iterable[str], proxies: Networks) -> st
     """
     address = peer
     for claimed in reversed([*forwarded]):
-        if not _is_in(address, proxies):
+        if not is_in(address, proxies):
             break
         try:
             address = str(ipaddress.ip_address(claimed.strip()))
@@ -88,7 +88,8 @@ def client_address(peer: str, forwarded: Iterable[str], proxies: Networks) -> st
     return address
 
 
-def _is_in(address: str, networks: Networks) -> bool:
+def is_in(address: str, networks: Networks) -> bool:
+    """Answer whether an address is in one of the networks; what is no address is in none."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

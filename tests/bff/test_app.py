@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from grpc_health.v1 import health_pb2
 from openapi_spec_validator import validate
 from pydantic import ValidationError
@@ -97,10 +98,16 @@ async def test_without_a_server_it_is_503_and_names_no_address(settings: Setting
     assert "127.0.0.1" not in answer.text
 
 
-async def test_metrics_count_requests_by_route(web: httpx.AsyncClient) -> None:
+async def test_metrics_exist_only_for_those_who_watch(web: httpx.AsyncClient) -> None:
+    assert (await web.get("/metrics")).status_code == 404
+
+
+async def test_metrics_count_requests_by_route(app: FastAPI, web: httpx.AsyncClient) -> None:
     await web.get("/api/appointments/0196f5c8-cccc-7000-8000-000000000003")
     await web.request("BREW", "/zzmarkzz")
-    text = (await web.get("/metrics")).text
+    local = httpx.ASGITransport(app, client=("127.0.0.1", 40000))
+    async with httpx.AsyncClient(transport=local, base_url="http://bff") as monitor:
+        text = (await monitor.get("/metrics")).text
     route = 'method="GET",route="/api/appointments/{appointment_id}"'
     assert f'carelane_http_requests_total{{{route},status="501"}} 1.0' in text
     assert 'method="other",route="unknown",status="404"' in text
