@@ -1,10 +1,9 @@
 """Who is told what when something happens in another domain."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from asyncpg import Record
 from sqlalchemy import bindparam, select
 
 from server.appointment import view
@@ -13,45 +12,39 @@ from server.core.errors import NotFound
 from server.core.outbox import Event, Handler
 from server.directory.reference import CLINICS
 from server.notification import service, wording
-from server.notification.wording import Words
 
 _clinics = CLINICS.subquery()
 CLINIC = sql(select(_clinics.c.name).where(_clinics.c.clinic_id == bindparam("clinic")))
 
 
-async def _tell(tx: Transaction, event: Event, user_id: UUID, kind: str, words: Words) -> None:
-    await service.tell(tx, event, user_id, kind=kind, title=words.title, body=words.body)
-
-
-async def _tell_about(
-    tx: Transaction, event: Event, visit: Record, reader: str, words: Callable[..., Words]
-) -> None:
-    kind = event.topic.replace(".", "_")
-    await _tell(tx, event, visit[reader], kind, words(event.topic, visit))
-
-
 async def tell_patient(tx: Transaction, event: Event) -> None:
-    """Tell the patient of a visit; of a cancellation also one who called it off, as a receipt."""
+    """Tell the patient what became of a visit."""
     visit = await _visit(tx, event.subject_id)
-    await _tell_about(tx, event, visit, "patient_id", wording.for_patient)
+    words = wording.for_patient(event.topic, visit)
+    await service.tell(tx, event, _kind(event), {visit["patient_id"]: words})
 
 
-async def tell_doctor(tx: Transaction, event: Event) -> None:
-    """Tell the doctor of a visit, unless it was them who called it off."""
+async def tell_both(tx: Transaction, event: Event) -> None:
+    """Tell patient and doctor of a visit.
+
+    A doctor who called it off knows; a patient who did so is told, as a receipt.
+    """
     visit = await _visit(tx, event.subject_id)
+    told = {visit["patient_id"]: wording.for_patient(event.topic, visit)}
     if visit["cancelled_by"] != "doctor":
-        await _tell_about(tx, event, visit, "doctor_id", wording.for_doctor)
+        told[visit["doctor_id"]] = wording.for_doctor(event.topic, visit)
+    await service.tell(tx, event, _kind(event), told)
 
 
 async def tell_verified(tx: Transaction, event: Event) -> None:
     """Tell a doctor that they are verified."""
-    await _tell(tx, event, event.subject_id, "doctor_verified", wording.verified())
+    await service.tell(tx, event, "doctor_verified", {event.subject_id: wording.verified()})
 
 
 async def tell_rejected(tx: Transaction, event: Event) -> None:
     """Tell a doctor that they are not verified, and why."""
     words = wording.rejected(event.payload["reason"])
-    await _tell(tx, event, event.subject_id, "doctor_rejected", words)
+    await service.tell(tx, event, "doctor_rejected", {event.subject_id: words})
 
 
 async def tell_member(tx: Transaction, event: Event) -> None:
@@ -60,19 +53,23 @@ async def tell_member(tx: Transaction, event: Event) -> None:
     if clinic is None:
         raise NotFound
     words = wording.joined(clinic["name"], event.payload["role"])
-    await _tell(tx, event, UUID(event.payload["user_id"]), "clinic_joined", words)
+    await service.tell(tx, event, "clinic_joined", {UUID(event.payload["user_id"]): words})
 
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = {
-    "appointment.booked": (tell_patient, tell_doctor),
+    "appointment.booked": (tell_both,),
     "appointment.confirmed": (tell_patient,),
-    "appointment.cancelled": (tell_patient, tell_doctor),
+    "appointment.cancelled": (tell_both,),
     "appointment.completed": (tell_patient,),
     "appointment.no_show": (tell_patient,),
     "doctor.verified": (tell_verified,),
     "doctor.rejected": (tell_rejected,),
     "clinic.member_added": (tell_member,),
 }
+
+
+def _kind(event: Event) -> str:
+    return event.topic.replace(".", "_")
 
 
 async def _visit(tx: Transaction, appointment_id: UUID) -> Any:

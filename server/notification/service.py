@@ -1,6 +1,6 @@
 """What people are told: writing it once, reading it, marking it as read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from uuid import UUID
@@ -13,6 +13,7 @@ from server.core.db import Transaction, sql
 from server.core.outbox import Event
 from server.core.statement import Statement
 from server.notification.models import Notification
+from server.notification.wording import Words
 
 _OWN = Notification.user_id == bindparam("user")
 _PLACE = (Notification.create_time, Notification.notification_id)
@@ -65,18 +66,21 @@ def _page(*, unread_only: bool, follows: bool) -> Statement:
 
 
 async def tell(
-    tx: Transaction, event: Event, user_id: UUID, *, kind: str, title: str, body: str
+    tx: Transaction, event: Event, kind: str, words_by_person: Mapping[UUID, Words]
 ) -> None:
-    """Tell a person of an event, once, however often it is delivered."""
-    await tx.run(
+    """Tell people of an event, each in their own words, once however often it is delivered."""
+    common = {
+        "what": kind,
+        "subject": event.subject_id,
+        "event": event.outbox_id,
+        "happened": event.create_time,
+    }
+    await tx.many(
         TELL,
-        user=user_id,
-        what=kind,
-        headline=title,
-        text=body,
-        subject=event.subject_id,
-        event=event.outbox_id,
-        happened=event.create_time,
+        [
+            {"user": user_id, "headline": words.title, "text": words.body, **common}
+            for user_id, words in words_by_person.items()
+        ],
     )
 
 
