@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from carelane.directory.v1 import (
 )
 from carelane.directory.v1 import directory_service_pb2 as pb
 from server.core.wire import EnumNames, from_money, from_time
+from server.directory import doctors
 from server.directory.search import Order
 
 Row = Record | Mapping[str, Any]
@@ -89,42 +89,42 @@ def member(row: Row) -> clinic_pb2.ClinicMember:
     )
 
 
-def doctor(row: Row, now: datetime) -> doctor_pb2.Doctor:
+def doctor(row: Record, now: datetime) -> doctor_pb2.Doctor:
     """Write a doctor; `now` is the instant at which the years in practice are counted."""
+    specialties = doctors.specialties(row)
     return doctor_pb2.Doctor(
         doctor_id=str(row["doctor_id"]),
         full_name=row["full_name"],
-        specialties=row["specialties"] or (),
-        specialty_names=row["specialty_names"] or (),
+        specialties=[slug for slug, _ in specialties],
+        specialty_names=[name for _, name in specialties],
         qualifications=row["qualifications"],
         experience_years=max(0, now.year - row["practising_since"]),
         languages=row["languages"],
         bio=row["bio"],
         rating=row["rating"],
         rating_count=row["rating_count"],
-        practices=[_practice(one) for one in row["practices"] or ()],
+        practices=map(_practice, doctors.practices(row)),
     )
 
 
-def _practice(row: Row) -> doctor_pb2.Practice:
-    currency = row["clinic"]["currency_code"]
+def _practice(row: dict[str, Any]) -> doctor_pb2.Practice:
     return doctor_pb2.Practice(
-        practice_id=row["practice_id"],
-        doctor_id=row["doctor_id"],
-        clinic=clinic(row["clinic"]),
-        fee=from_money(Decimal(row["fee"]), currency),
-        visit_types=[_visit_type(one, currency) for one in row["visit_types"] or ()],
+        practice_id=str(row["practice_id"]),
+        doctor_id=str(row["doctor_id"]),
+        clinic=clinic(row),
+        fee=from_money(row["fee"], row["currency_code"]),
+        visit_types=[_visit_type(each, row["currency_code"]) for each in doctors.visit_types(row)],
     )
 
 
 def _visit_type(row: Row, currency: str) -> doctor_pb2.VisitType:
     return doctor_pb2.VisitType(
-        visit_type_id=row["visit_type_id"],
+        visit_type_id=str(row["visit_type_id"]),
         name=row["name"],
         length_minutes=row["length_minutes"],
         buffer_before_minutes=row["buffer_before_minutes"],
         buffer_after_minutes=row["buffer_after_minutes"],
-        price=from_money(Decimal(row["price"]), currency),
+        price=from_money(row["price"], currency),
     )
 
 
@@ -138,7 +138,7 @@ def set_next_free(message: doctor_pb2.Doctor, free: Mapping[UUID, datetime]) -> 
         message.next_free_time.CopyFrom(from_time(min(free.values())))
 
 
-def profile(row: Row, request: Row | None, now: datetime) -> doctor_profile_pb2.DoctorProfile:
+def profile(row: Record, request: Row | None, now: datetime) -> doctor_profile_pb2.DoctorProfile:
     """Write a profile; `request` is the doctor's newest one to be verified."""
     message = doctor_profile_pb2.DoctorProfile(
         doctor=doctor(row, now),
