@@ -8,8 +8,8 @@ from typing import Any
 from launch.seed.chance import Kind
 from launch.seed.doctors import Doctor
 from launch.seed.people import administrator
+from launch.seed.practices import Override
 from launch.seed.rows import MEMBER, Rows
-from launch.seed.visits import Override, overrides
 from launch.seed.world import World
 
 PRIOR_MEAN, PRIOR_COUNT = 4.0, 20
@@ -115,7 +115,7 @@ def hours_tables(world: World, doctors: list[Doctor]) -> Iterator[Rows]:
     yield Rows("hours", columns, hours(doctors))
     columns = "rule_id clinic_id practice_id weekday start_minute end_minute"
     yield Rows("weekly_rule", columns, rules(world, doctors))
-    changed = (change for one in doctors for change in overrides(world, one))
+    changed = (change for one in doctors for change in one.overrides)
     columns = "practice_id day clinic_id starts ends"
     yield Rows("date_override", columns, map(override, changed))
     yield Rows("calendar", "doctor_id", ((one.person.user_id,) for one in doctors))

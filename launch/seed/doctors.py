@@ -1,61 +1,26 @@
-"""Invented doctors: what they are, where and when they work, what it costs."""
+"""Invented doctors: who they are and what they have learnt."""
 
 import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
-from uuid import UUID
 
 from launch.seed import reference
-from launch.seed.chance import Chance, Kind, Weighted
-from launch.seed.clinics import workplaces
-from launch.seed.hours import Window, demo_week, week
+from launch.seed.chance import Kind, Weighted
 from launch.seed.people import DEMO_ACCOUNTS, Person, person
 from launch.seed.places import DemoCity
+from launch.seed.practices import (
+    DEMO_DOCTOR,
+    Figures,
+    Override,
+    Practice,
+    demo_figures,
+    figures,
+    overrides,
+    practices,
+)
 from launch.seed.world import World
 
-PLACES = Weighted((1, 2, 3), (6, 3, 1))
 STATUSES = Weighted(("verified", "pending", "rejected"), (955, 35, 10))
-DEMO_SPECIALTY = "general-physician"
-DEMO_DOCTOR = 0
-DENTAL = {"dentistry", "orthodontics", "periodontics", "endodontics", "pediatric-dentistry"}
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a specialty is like in practice: `fee` relative to the country's usual one."""
-
-    specialty: reference.Specialty
-    degree: str
-    fee: float
-    follow_up: bool
-    minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class VisitType:
-    """What can be booked at a practice; the price is in minor units."""
-
-    visit_type_id: UUID
-    name: str
-    minutes: int
-    price: int
-
-
-@dataclass(frozen=True, slots=True)
-class Practice:
-    """A doctor at one clinic, with the first visit type as the default one."""
-
-    number: int
-    practice_id: UUID
-    clinic_id: UUID
-    fee: int
-    visit_types: list[VisitType]
-    windows: list[Window]
-
-    @property
-    def minutes(self) -> int:
-        return self.visit_types[0].minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +50,7 @@ class Doctor:
     rating_count: int
     licence: Licence
     practices: list[Practice]
+    overrides: list[Override]
 
     @property
     def full_name(self) -> str:
@@ -93,22 +59,6 @@ class Doctor:
     @property
     def verified(self) -> bool:
         return self.licence.status == "verified"
-
-
-@cache
-def figures() -> Weighted[Figures]:
-    rows = {row["slug"]: row for row in reference.table("specialty_practice.csv")}
-    items = [
-        Figures(
-            specialty,
-            rows[specialty.slug]["degree"],
-            float(rows[specialty.slug]["fee"]),
-            rows[specialty.slug]["follow_up"] == "1",
-            int(rows[specialty.slug]["minutes"]),
-        )
-        for specialty in reference.specialties()
-    ]
-    return Weighted(items, [int(rows[item.specialty.slug]["share"]) for item in items])
 
 
 def doctor(world: World, number: int, cities: Weighted[int]) -> Doctor:
@@ -120,6 +70,7 @@ def doctor(world: World, number: int, cities: Weighted[int]) -> Doctor:
     city = world.cities[place]
     since = world.today.year - (15 if demo else 2 + int(38 * rng.random() ** 1.5))
     rated = rng.random() < 0.9
+    places = practices(world, rng, number, place, field)
     rating_count = 180 if demo else int(rng.expovariate(1 / 60)) * rated
     status, someone = standing(world, rng, person(world, rng, Kind.DOCTOR, number, place))
     return Doctor(
@@ -133,13 +84,9 @@ def doctor(world: World, number: int, cities: Weighted[int]) -> Doctor:
         rating=round(min(5.0, rng.triangular(3.2, 5.0, 4.5)), 1) if rating_count else 0.0,
         rating_count=rating_count,
         licence=licence(rng, number, city, since, someone.create_time, status),
-        practices=practices(world, rng, number, place, field),
+        practices=places,
+        overrides=overrides(world, rng, number, places),
     )
-
-
-@cache
-def demo_figures() -> Figures:
-    return next(item for item in figures().items if item.specialty.slug == DEMO_SPECIALTY)
 
 
 def specialties(rng: random.Random, field: Figures) -> list[reference.Specialty]:
@@ -204,34 +151,3 @@ def standing(world: World, rng: random.Random, one: Person) -> tuple[str, Person
         return "verified", one
     days = rng.uniform(0.5, 20) if status == "pending" else 25 + 335 * rng.random() ** 1.3
     return status, replace(one, create_time=world.now - timedelta(days=days))
-
-
-def practices(
-    world: World, rng: random.Random, number: int, place: int, field: Figures
-) -> list[Practice]:
-    demo = number == DEMO_DOCTOR
-    first = 0 if demo else rng.randrange(1 << 30)
-    clinics = workplaces(world, place, 2 if demo else PLACES.pick(rng), first)
-    weeks = demo_week() if demo else week(rng, len(clinics))
-    fee = price(rng, world.cities[place], field.fee)
-    return [
-        practice(world.chance, number * 4 + i, clinic, fee, field, windows)
-        for i, (clinic, windows) in enumerate(zip(clinics, weeks, strict=False))
-    ]
-
-
-def price(rng: random.Random, city: DemoCity, factor: float) -> int:
-    """Choose a fee in minor units, rounded as fees are in that country."""
-    fee = city.country.fee * factor * rng.uniform(0.7, 1.5)
-    return max(1, round(fee / city.country.step)) * city.country.step
-
-
-def practice(
-    chance: Chance, number: int, clinic: UUID, fee: int, field: Figures, windows: list[Window]
-) -> Practice:
-    main = VisitType(chance.id(Kind.VISIT_TYPE, number * 2), "Consultation", field.minutes, fee)
-    types = [main]
-    if field.follow_up:
-        again = chance.id(Kind.VISIT_TYPE, number * 2 + 1)
-        types.append(replace(main, visit_type_id=again, name="Follow-up", price=fee // 2))
-    return Practice(number, chance.id(Kind.PRACTICE, number), clinic, fee, types, windows)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from launch.seed.chance import Kind
-from launch.seed.doctors import Doctor, Practice
+from launch.seed.doctors import Doctor
+from launch.seed.practices import Practice
 from launch.seed.rows import Revisions, Rows
-from launch.seed.visits import Visit, overrides
+from launch.seed.visits import Visit
 from launch.seed.world import World
 
 
@@ -40,11 +41,10 @@ def numbered(entries: Iterable[Entry], revisions: Revisions) -> Iterator[tuple[A
 def hours_entries(world: World, doctors: list[Doctor]) -> Iterator[Entry]:
     for one in doctors:
         zone = world.cities[one.person.city].city.time_zone
-        changed = overrides(world, one)
         for practice in one.practices:
             days = [
                 [change.day.isoformat(), [[w.start, w.end] for w in change.windows]]
-                for change in changed
+                for change in one.overrides
                 if change.practice is practice
             ]
             state = hours_state(practice, zone, days)

@@ -1,7 +1,13 @@
 """Seeding a database: reference data always, and a demo world once."""
 
-from collections.abc import Callable
+from asyncio import wrap_future
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
+from itertools import zip_longest
+from typing import NamedTuple
 
 import asyncpg
 
@@ -11,16 +17,22 @@ from launch.seed.people import DEMO_PASSWORD
 from launch.seed.reference import fingerprint
 from launch.seed.reference_rows import upsert_reference
 from launch.seed.request import Outcome, Request
-from launch.seed.rows import Revisions
+from launch.seed.rows import Revisions, Rows
 from launch.seed.store import Mark
 from launch.seed.tables import chunk_rows, preface
 from launch.seed.world import Chunk, ImpossibleSize, Size, World
 from server.auth.passwords import ARGON2, normal
 
-TABLES_A_CHUNK = 15
-
 Advance = Callable[[float, int], None]
 """Told how many doctors are done (parts of one count) and how many there will be."""
+
+
+class Made(NamedTuple):
+    """The rows of a chunk, and the newest revisions of the clinics whose feeds they are in."""
+
+    chunk: Chunk
+    rows: list[Rows]
+    revisions: Revisions
 
 
 def silent(done: float, total: int) -> None:
@@ -54,7 +66,13 @@ async def fill(
     if mark:
         refuse_other(mark, request)
     world = world_of(request, mark)
-    await load(connection, world, mark.chunks_done if mark else 0, advance)
+    try:
+        await load(connection, world, mark.chunks_done if mark else 0, advance)
+    except asyncpg.IntegrityConstraintViolationError as clash:
+        raise Refusal(
+            f"The demo world does not fit beside what is in the database already ({clash}): "
+            "start with an empty one."
+        ) from clash
     await store.mark_reference(connection, fingerprint())
     return Outcome(True, f"Loaded {described(world)}.")
 
@@ -92,40 +110,52 @@ def world_of(request: Request, mark: Mark | None) -> World:
 async def load(connection: asyncpg.Connection, world: World, done: int, advance: Advance) -> None:
     """Load what is missing, and let the planner know what came."""
     password_hash = ARGON2.hash(normal(DEMO_PASSWORD))
-    chunks = world.chunks()
     forced = await store.tables_with_forced_policies(connection)
     revisions = await store.read_revisions(connection)
-    for chunk in chunks[done:]:
-        async with store.copying(connection, forced):
-            if chunk.number == 0:
-                async with store.checked_together(connection):
-                    await begin(connection, world, len(chunks), password_hash)
-                    await load_chunk(connection, world, chunk, password_hash, revisions, advance)
-            else:
-                await load_chunk(connection, world, chunk, password_hash, revisions, advance)
-            await store.advance_mark(connection)
+    making = partial(make, world, password_hash, revisions)
+    async with aclosing(ahead(making, world.chunks()[done:])) as coming:
+        async for made in coming:
+            async with store.copying(connection, forced, first=made.chunk.number == 0):
+                if made.chunk.number == 0:
+                    await begin(connection, world, password_hash)
+                await load_chunk(connection, world, made, advance)
+                await store.advance_mark(connection)
     await store.analyze(connection)
 
 
-async def begin(
-    connection: asyncpg.Connection, world: World, chunks: int, password_hash: str
-) -> None:
-    await store.write_mark(connection, world, chunks)
+async def ahead(
+    making: Callable[[Chunk], Made], chunks: Sequence[Chunk]
+) -> AsyncGenerator[Made, None]:
+    """Make each chunk in a thread while the one before it is loaded: the database waits less."""
+    coming: Future[Made] | None = None
+    with ThreadPoolExecutor(1) as maker:
+        for chunk, after in zip_longest(chunks, chunks[1:]):
+            made = await wrap_future(coming or maker.submit(making, chunk))
+            coming = maker.submit(making, after) if after else None
+            yield made
+
+
+def make(world: World, password_hash: str, revisions: Revisions, chunk: Chunk) -> Made:
+    """Make all rows of a chunk; moves `revisions` on."""
+    before = dict(revisions)
+    rows = [
+        made._replace(records=list(made.records))
+        for made in chunk_rows(world, chunk, password_hash, revisions)
+    ]
+    return Made(chunk, rows, {c: r for c, r in revisions.items() if before.get(c) != r})
+
+
+async def begin(connection: asyncpg.Connection, world: World, password_hash: str) -> None:
+    await store.write_mark(connection, world)
     for rows in preface(world, password_hash):
         await store.copy(connection, rows)
 
 
 async def load_chunk(
-    connection: asyncpg.Connection,
-    world: World,
-    chunk: Chunk,
-    password_hash: str,
-    revisions: Revisions,
-    advance: Advance,
+    connection: asyncpg.Connection, world: World, made: Made, advance: Advance
 ) -> None:
-    before = dict(revisions)
-    doctors, total = len(chunk.doctors), world.size.doctors
-    for number, rows in enumerate(chunk_rows(world, chunk, password_hash, revisions), start=1):
+    doctors = made.chunk.doctors
+    for number, rows in enumerate(made.rows, start=1):
         await store.copy(connection, rows)
-        advance(chunk.doctors.start + doctors * min(number / TABLES_A_CHUNK, 1), total)
-    await store.write_revisions(connection, before, revisions)
+        advance(doctors.start + len(doctors) * number / len(made.rows), world.size.doctors)
+    await store.write_revisions(connection, made.revisions)

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from launch.seed.chance import Kind
 from launch.seed.clinics import clinic
-from launch.seed.doctors import DEMO_DOCTOR, Doctor
+from launch.seed.doctors import Doctor
 from launch.seed.people import DEMO_ACCOUNTS, Person
+from launch.seed.practices import DEMO_DOCTOR
 from launch.seed.reference import hospitals as hospitals_known
 from launch.seed.rows import Rows
 from launch.seed.visits import Visit

@@ -1,7 +1,7 @@
 """The database's side of a demo world: its mark, COPY, and the clinics' feed revisions."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,7 +84,7 @@ async def read_mark(connection: asyncpg.Connection) -> Mark | None:
     return Mark(row["seed"], row["now"], size, row["chunks"], done, row["reference"])
 
 
-async def write_mark(connection: asyncpg.Connection, world: World, chunks: int) -> None:
+async def write_mark(connection: asyncpg.Connection, world: World) -> None:
     await connection.execute(MARK)
     await connection.execute("DELETE FROM seed.world")
     size = world.size
@@ -92,7 +92,7 @@ async def write_mark(connection: asyncpg.Connection, world: World, chunks: int) 
         "INSERT INTO seed.world (seed, now, doctors, clinics, patients, appointments, chunks) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         *(world.seed, world.now),
-        *(size.doctors, size.clinics, size.patients, size.appointments, chunks),
+        *(size.doctors, size.clinics, size.patients, size.appointments, len(world.chunks())),
     )
 
 
@@ -119,12 +119,17 @@ async def tables_with_forced_policies(connection: asyncpg.Connection) -> list[st
 
 
 @asynccontextmanager
-async def copying(connection: asyncpg.Connection, forced: list[str]) -> AsyncIterator[None]:
+async def copying(
+    connection: asyncpg.Connection, forced: list[str], *, first: bool
+) -> AsyncIterator[None]:
     """Open a transaction in which the owner may COPY: policies bind it again when it commits.
 
-    PostgreSQL refuses COPY into a table whose policies bind the role, whatever they say.
+    PostgreSQL refuses COPY into a table whose policies bind the role, whatever they say. The
+    `first` transaction of a world, which fills empty tables, also checks taken time together.
     """
-    async with connection.transaction():
+    async with connection.transaction(), AsyncExitStack() as stack:
+        if first:
+            await stack.enter_async_context(checked_together(connection))
         for table in forced:
             await connection.execute(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY')
         yield
@@ -170,11 +175,8 @@ async def read_revisions(connection: asyncpg.Connection) -> Revisions:
     return {row["clinic_id"]: row["last_revision"] for row in rows}
 
 
-async def write_revisions(
-    connection: asyncpg.Connection, before: Revisions, revisions: Revisions
-) -> None:
+async def write_revisions(connection: asyncpg.Connection, moved: Revisions) -> None:
     """Set the newest revision of the clinics that got entries."""
-    moved = {c: r for c, r in revisions.items() if before.get(c, 0) != r}
     await connection.execute(
         "UPDATE clinic_feed f SET last_revision = m.revision "
         "FROM unnest($1::uuid[], $2::bigint[]) AS m(clinic_id, revision) "

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from launch.seed.chance import Kind, Weighted
-from launch.seed.doctors import DEMO_DOCTOR, Doctor, Practice, VisitType
-from launch.seed.hours import Window, starts
+from launch.seed.doctors import Doctor
+from launch.seed.hours import starts
 from launch.seed.people import Person, by_weight, patient
+from launch.seed.practices import DEMO_DOCTOR, Practice, VisitType
 from launch.seed.world import COMING_DAYS, PAST_DAYS, Chunk, World, quotas
 
 DEMO_PATIENT = 0
@@ -51,29 +52,6 @@ class Visit:
     create_time: datetime
     confirm_time: datetime | None
     decide_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A local day of a practice that differs from the week; no windows means closed."""
-
-    practice: Practice
-    day: date
-    windows: list[Window]
-
-
-def overrides(world: World, doctor: Doctor) -> list[Override]:
-    """Close one coming day for some doctors, and shorten one for a few others."""
-    rng = world.chance.of(Kind.OVERRIDE, doctor.number)
-    chance, practice = rng.random(), rng.choice(doctor.practices)
-    day = world.today + timedelta(days=rng.randrange(2, COMING_DAYS))
-    if chance < 0.12 and doctor.number != DEMO_DOCTOR:
-        return [Override(practice, day, [])]
-    open_windows = [w for w in practice.windows if w.weekday == day.isoweekday()]
-    if chance < 0.18 and open_windows:
-        first = open_windows[0]
-        return [Override(practice, day, [Window(first.weekday, first.start, first.end - 60)])]
-    return []
 
 
 class Planner:
@@ -117,7 +95,7 @@ class Planner:
         if not wanted:
             return
         rng = self._world.chance.of(Kind.APPOINTMENT, doctor.number * ATTEMPTS + attempt)
-        changed = {(o.practice.number, o.day) for o in overrides(self._world, doctor)}
+        changed = {(o.practice.number, o.day) for o in doctor.overrides}
         for _ in range(wanted * 3):
             practice, day, minute = self._time(rng, doctor)
             free = (doctor.number, day, minute) not in self._taken

@@ -188,6 +188,18 @@ async def test_reference_data_comes_alone_and_is_mended_when_it_differs(
     assert await owner.fetchval(name) == "Cardiology"
 
 
+async def test_a_world_that_clashes_with_what_is_there_is_refused_and_leaves_nothing(
+    empty: str, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(
+        "INSERT INTO user_account (user_id, email, full_name, role) "
+        "VALUES (gen_random_uuid(), 'Doctor@demo.carelane.example', 'Somebody', 'doctor')"
+    )
+    with pytest.raises(Refusal, match="does not fit"):
+        await seed(empty, SMALL)
+    assert await owner.fetchval("SELECT count(*) FROM user_account") == 1
+
+
 async def test_reference_data_of_another_release_is_brought_up_to_date(
     empty: str, owner: asyncpg.Connection
 ) -> None:
