@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import protovalidate
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from buf.validate import validate_pb2
+from carelane.common.v1 import rule_text_pb2
 from server.core.errors import InvalidField, InvalidFields
 
 MAX_FIELDS = 16
@@ -48,7 +49,8 @@ def _violations(message: Message) -> list[tuple[str, str]]:
         found = _validator.collect_violations(message)
     except protovalidate.EvaluationError:
         return [("", "must have values that the rules can be computed with")]
-    return [_said(violation.proto) for violation in found[:MAX_FIELDS]]
+    descriptor = cast(Descriptor, message.DESCRIPTOR)
+    return [_said(descriptor, violation.proto) for violation in found[:MAX_FIELDS]]
 
 
 def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
@@ -105,9 +107,41 @@ def _has_rules(descriptor: Descriptor, seen: set[str] | None = None) -> bool:
     )
 
 
-def _said(violation: Any) -> tuple[str, str]:
-    rule = violation.message or violation.rule_id or "is not valid"
-    return _path(violation.field.elements if violation.field else ()), rule[:MAX_RULE]
+def _said(descriptor: Descriptor, violation: Any) -> tuple[str, str]:
+    elements = violation.field.elements if violation.field else ()
+    rule = _worded(descriptor, elements, violation) or violation.message or "must be valid"
+    return _path(elements), rule[:MAX_RULE]
+
+
+def _worded(descriptor: Descriptor, elements: Iterable[Any], violation: Any) -> str:
+    """Say patterns and enums in words: the validator writes regexes and numbers."""
+    field = _field_at(descriptor, elements)
+    if field is None:
+        return ""
+    if violation.rule_id == "string.pattern":
+        return str(field.GetOptions().Extensions[rule_text_pb2.rule_text])
+    if violation.rule_id.startswith("enum.") and field.enum_type is not None:
+        return f"must be one of {', '.join(_allowed(field, field.enum_type))}"
+    return ""
+
+
+def _field_at(descriptor: Descriptor | None, elements: Iterable[Any]) -> FieldDescriptor | None:
+    field = None
+    for element in elements:
+        if descriptor is None:
+            return None
+        field = descriptor.fields_by_name.get(element.field_name)
+        descriptor = field.message_type if field else None
+    return field
+
+
+def _allowed(field: FieldDescriptor, enum: EnumDescriptor) -> Iterator[str]:
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    rule = (rules.repeated.items if field.is_repeated else rules).enum
+    wanted = getattr(rule, "in") or [value.number for value in enum.values]
+    for value in enum.values:
+        if value.number in wanted and value.number not in rule.not_in:
+            yield value.name
 
 
 def _path(elements: Iterable[Any]) -> str:

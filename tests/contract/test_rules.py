@@ -8,7 +8,7 @@ BOOK = "appointment/v1/appointment_service.proto"
 REQUEST_ID = "  // UUID of this request.\n  string request_id = 1"
 ACCESS = """    option idempotency_level = NO_SIDE_EFFECTS;
     option (carelane.common.v1.access) = {
-      audiences: [AUDIENCE_SIGNED_IN]
+      audiences: [AUDIENCE_PATIENT]
     };
 """
 
@@ -41,7 +41,7 @@ def test_every_service_is_looked_at(contract) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (ACCESS, "", "GetAppointment: does not say who may call it (option access)"),
+        (ACCESS, "", "ListAppointments: does not say who may call it (option access)"),
         ("(SLOT_TAKEN, PATIENT_BUSY)", "(SLOT_GONE)", "SLOT_GONE is not in ErrorReason"),
         ("ALREADY_EXISTS (SLOT", "TAKEN_ALREADY (SLOT", "TAKEN_ALREADY is no status code"),
         (
@@ -52,7 +52,7 @@ def test_every_service_is_looked_at(contract) -> None:
         (
             "GetAppointment shows one appointment. Reads only.",
             "GetAppointment shows one appointment.",
-            "GetAppointment: its comment and its idempotency_level differ",
+            "ListAppointments: its comment and its idempotency_level differ",
         ),
         (
             f"message MarkNoShowRequest {{\n{REQUEST_ID}",
@@ -82,7 +82,7 @@ def test_every_service_is_looked_at(contract) -> None:
         (
             "returns (GetAppointmentResponse)",
             "returns (BookAppointmentResponse)",
-            "GetAppointment: its response is not GetAppointmentResponse",
+            "ListAppointments: its response is not GetAppointmentResponse",
         ),
     ],
 )

@@ -26,11 +26,12 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.auth.v1 import session_pb2 as carelane_dot_auth_dot_v1_dot_session__pb2
 from carelane.auth.v1 import user_pb2 as carelane_dot_auth_dot_v1_dot_user__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
+from carelane.common.v1 import rule_text_pb2 as carelane_dot_common_dot_v1_dot_rule__text__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carelane/auth/v1/auth_service.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x63\x61relane/auth/v1/session.proto\x1a\x1b\x63\x61relane/auth/v1/user.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x04\n\x0fRegisterRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12#\n\x05\x65mail\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12^\n\tfull_name\x18\x04 \x01(\tBA\x80\x01\x01\xbaH;r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$R\x08\x66ullName\x12<\n\x05phone\x18\x05 \x01(\tB&\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01R\x05phone\x12\x36\n\x04role\x18\x06 \x01(\x0e\x32\x16.carelane.auth.v1.RoleB\n\xbaH\x07\x82\x01\x04\x18\x01\x18\x02R\x04role\x12\x46\n\ttime_zone\x18\x07 \x01(\tB)\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01R\x08timeZone\x12Z\n\x08language\x18\x08 \x01(\tB>\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01R\x08language\"\x12\n\x10RegisterResponse\"^\n\x0cLoginRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"p\n\rLoginResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\x12*\n\x04user\x18\x02 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"I\n\x13RefreshTokenRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"K\n\x14RefreshTokenResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\"!\n\rLogoutRequest\x12\x10\n\x03\x61ll\x18\x01 \x01(\x08R\x03\x61ll\"1\n\x0eLogoutResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"D\n\x12VerifyTokenRequest\x12.\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10R\x0b\x61\x63\x63\x65ssToken\"\x9d\x01\n\x13VerifyTokenResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x13\n\x11GetProfileRequest\"@\n\x12GetProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\xb5\x03\n\x14UpdateProfileRequest\x12;\n\x0bupdate_mask\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1b\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x61\n\tfull_name\x18\x03 \x01(\tBD\x80\x01\x01\xbaH>r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xd8\x01\x01R\x08\x66ullName\x12<\n\x05phone\x18\x04 \x01(\tB&\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01R\x05phone\x12\x46\n\ttime_zone\x18\x05 \x01(\tB)\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01R\x08timeZone\x12Z\n\x08language\x18\x06 \x01(\tB>\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01R\x08language\"C\n\x15UpdateProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"9\n\x16\x43hangePasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"\x10\n\x0eGetJwksRequest\"C\n\x0fGetJwksResponse\x12\x30\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.carelane.auth.v1.JsonWebKeyR\x04keys2\x88\x07\n\x0b\x41uthService\x12]\n\x08Register\x12!.carelane.auth.v1.RegisterRequest\x1a\".carelane.auth.v1.RegisterResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x01\x12Q\n\x05Login\x12\x1e.carelane.auth.v1.LoginRequest\x1a\x1f.carelane.auth.v1.LoginResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x66\n\x0cRefreshToken\x12%.carelane.auth.v1.RefreshTokenRequest\x1a&.carelane.auth.v1.RefreshTokenResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12W\n\x06Logout\x12\x1f.carelane.auth.v1.LogoutRequest\x1a .carelane.auth.v1.LogoutResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x66\n\x0bVerifyToken\x12$.carelane.auth.v1.VerifyTokenRequest\x1a%.carelane.auth.v1.VerifyTokenResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x63\n\nGetProfile\x12#.carelane.auth.v1.GetProfileRequest\x1a$.carelane.auth.v1.GetProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12l\n\rUpdateProfile\x12&.carelane.auth.v1.UpdateProfileRequest\x1a\'.carelane.auth.v1.UpdateProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12o\n\x0e\x43hangePassword\x12\'.carelane.auth.v1.ChangePasswordRequest\x1a(.carelane.auth.v1.ChangePasswordResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12Z\n\x07GetJwks\x12 .carelane.auth.v1.GetJwksRequest\x1a!.carelane.auth.v1.GetJwksResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carelane/auth/v1/auth_service.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x63\x61relane/auth/v1/session.proto\x1a\x1b\x63\x61relane/auth/v1/user.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x05\n\x0fRegisterRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12#\n\x05\x65mail\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12\x8f\x01\n\tfull_name\x18\x04 \x01(\tBr\x80\x01\x01\xbaH;r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x05 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12\x36\n\x04role\x18\x06 \x01(\x0e\x32\x16.carelane.auth.v1.RoleB\n\xbaH\x07\x82\x01\x04\x18\x01\x18\x02R\x04role\x12y\n\ttime_zone\x18\x07 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x08 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"\x12\n\x10RegisterResponse\"^\n\x0cLoginRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"p\n\rLoginResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\x12*\n\x04user\x18\x02 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"I\n\x13RefreshTokenRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"K\n\x14RefreshTokenResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\"!\n\rLogoutRequest\x12\x10\n\x03\x61ll\x18\x01 \x01(\x08R\x03\x61ll\"1\n\x0eLogoutResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"D\n\x12VerifyTokenRequest\x12.\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10R\x0b\x61\x63\x63\x65ssToken\"\x9d\x01\n\x13VerifyTokenResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x13\n\x11GetProfileRequest\"@\n\x12GetProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x95\x05\n\x14UpdateProfileRequest\x12;\n\x0bupdate_mask\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1b\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x92\x01\n\tfull_name\x18\x03 \x01(\tBu\x80\x01\x01\xbaH>r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xd8\x01\x01\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x04 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12y\n\ttime_zone\x18\x05 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x06 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"C\n\x15UpdateProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"9\n\x16\x43hangePasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"\x10\n\x0eGetJwksRequest\"C\n\x0fGetJwksResponse\x12\x30\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.carelane.auth.v1.JsonWebKeyR\x04keys2\x88\x07\n\x0b\x41uthService\x12]\n\x08Register\x12!.carelane.auth.v1.RegisterRequest\x1a\".carelane.auth.v1.RegisterResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x01\x12Q\n\x05Login\x12\x1e.carelane.auth.v1.LoginRequest\x1a\x1f.carelane.auth.v1.LoginResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x66\n\x0cRefreshToken\x12%.carelane.auth.v1.RefreshTokenRequest\x1a&.carelane.auth.v1.RefreshTokenResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12W\n\x06Logout\x12\x1f.carelane.auth.v1.LogoutRequest\x1a .carelane.auth.v1.LogoutResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x66\n\x0bVerifyToken\x12$.carelane.auth.v1.VerifyTokenRequest\x1a%.carelane.auth.v1.VerifyTokenResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x63\n\nGetProfile\x12#.carelane.auth.v1.GetProfileRequest\x1a$.carelane.auth.v1.GetProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12l\n\rUpdateProfile\x12&.carelane.auth.v1.UpdateProfileRequest\x1a\'.carelane.auth.v1.UpdateProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12o\n\x0e\x43hangePassword\x12\'.carelane.auth.v1.ChangePasswordRequest\x1a(.carelane.auth.v1.ChangePasswordResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12Z\n\x07GetJwks\x12 .carelane.auth.v1.GetJwksRequest\x1a!.carelane.auth.v1.GetJwksResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,15 +45,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001\272H\007r\005\020\010\030\200\002'
   _globals['_REGISTERREQUEST'].fields_by_name['full_name']._loaded_options = None
-  _globals['_REGISTERREQUEST'].fields_by_name['full_name']._serialized_options = b'\200\001\001\272H;r9\030\310\00124^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$'
+  _globals['_REGISTERREQUEST'].fields_by_name['full_name']._serialized_options = b'\200\001\001\272H;r9\030\310\00124^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\262\355\030-must be a name: some letters, all in one line'
   _globals['_REGISTERREQUEST'].fields_by_name['phone']._loaded_options = None
-  _globals['_REGISTERREQUEST'].fields_by_name['phone']._serialized_options = b'\200\001\001\272H r\0332\031^\\+[0-9][0-9 ().-]{4,30}$\330\001\001'
+  _globals['_REGISTERREQUEST'].fields_by_name['phone']._serialized_options = b'\200\001\001\272H r\0332\031^\\+[0-9][0-9 ().-]{4,30}$\330\001\001\262\355\030Fmust be a phone number in international form, such as +91 80 4710 1000'
   _globals['_REGISTERREQUEST'].fields_by_name['role']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['role']._serialized_options = b'\272H\007\202\001\004\030\001\030\002'
   _globals['_REGISTERREQUEST'].fields_by_name['time_zone']._loaded_options = None
-  _globals['_REGISTERREQUEST'].fields_by_name['time_zone']._serialized_options = b'\272H&r!2\037^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\330\001\001'
+  _globals['_REGISTERREQUEST'].fields_by_name['time_zone']._serialized_options = b'\272H&r!2\037^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\330\001\001\262\355\030/must be an IANA time zone, such as Asia/Kolkata'
   _globals['_REGISTERREQUEST'].fields_by_name['language']._loaded_options = None
-  _globals['_REGISTERREQUEST'].fields_by_name['language']._serialized_options = b'\272H;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\330\001\001'
+  _globals['_REGISTERREQUEST'].fields_by_name['language']._serialized_options = b'\272H;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\330\001\001\262\355\030+must be a language tag, such as en or pt-BR'
   _globals['_LOGINREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\200\001\001\272H\007r\005\030\376\001`\001'
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
@@ -64,13 +65,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['full_name']._loaded_options = None
-  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['full_name']._serialized_options = b'\200\001\001\272H>r9\030\310\00124^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\330\001\001'
+  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['full_name']._serialized_options = b'\200\001\001\272H>r9\030\310\00124^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\330\001\001\262\355\030-must be a name: some letters, all in one line'
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['phone']._loaded_options = None
-  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['phone']._serialized_options = b'\200\001\001\272H r\0332\031^\\+[0-9][0-9 ().-]{4,30}$\330\001\001'
+  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['phone']._serialized_options = b'\200\001\001\272H r\0332\031^\\+[0-9][0-9 ().-]{4,30}$\330\001\001\262\355\030Fmust be a phone number in international form, such as +91 80 4710 1000'
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['time_zone']._loaded_options = None
-  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['time_zone']._serialized_options = b'\272H&r!2\037^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\330\001\001'
+  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['time_zone']._serialized_options = b'\272H&r!2\037^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\330\001\001\262\355\030/must be an IANA time zone, such as Asia/Kolkata'
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['language']._loaded_options = None
-  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['language']._serialized_options = b'\272H;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\330\001\001'
+  _globals['_UPDATEPROFILEREQUEST'].fields_by_name['language']._serialized_options = b'\272H;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\330\001\001\262\355\030+must be a language tag, such as en or pt-BR'
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._loaded_options = None
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
@@ -93,42 +94,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\220\002\001\252\355\030\003\n\001\001'
-  _globals['_REGISTERREQUEST']._serialized_start=248
-  _globals['_REGISTERREQUEST']._serialized_end=767
-  _globals['_REGISTERRESPONSE']._serialized_start=769
-  _globals['_REGISTERRESPONSE']._serialized_end=787
-  _globals['_LOGINREQUEST']._serialized_start=789
-  _globals['_LOGINREQUEST']._serialized_end=883
-  _globals['_LOGINRESPONSE']._serialized_start=885
-  _globals['_LOGINRESPONSE']._serialized_end=997
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=999
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=1072
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=1074
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=1149
-  _globals['_LOGOUTREQUEST']._serialized_start=1151
-  _globals['_LOGOUTREQUEST']._serialized_end=1184
-  _globals['_LOGOUTRESPONSE']._serialized_start=1186
-  _globals['_LOGOUTRESPONSE']._serialized_end=1235
-  _globals['_VERIFYTOKENREQUEST']._serialized_start=1237
-  _globals['_VERIFYTOKENREQUEST']._serialized_end=1305
-  _globals['_VERIFYTOKENRESPONSE']._serialized_start=1308
-  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1465
-  _globals['_GETPROFILEREQUEST']._serialized_start=1467
-  _globals['_GETPROFILEREQUEST']._serialized_end=1486
-  _globals['_GETPROFILERESPONSE']._serialized_start=1488
-  _globals['_GETPROFILERESPONSE']._serialized_end=1552
-  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1555
-  _globals['_UPDATEPROFILEREQUEST']._serialized_end=1992
-  _globals['_UPDATEPROFILERESPONSE']._serialized_start=1994
-  _globals['_UPDATEPROFILERESPONSE']._serialized_end=2061
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=2064
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=2195
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=2197
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=2254
-  _globals['_GETJWKSREQUEST']._serialized_start=2256
-  _globals['_GETJWKSREQUEST']._serialized_end=2272
-  _globals['_GETJWKSRESPONSE']._serialized_start=2274
-  _globals['_GETJWKSRESPONSE']._serialized_end=2341
-  _globals['_AUTHSERVICE']._serialized_start=2344
-  _globals['_AUTHSERVICE']._serialized_end=3248
+  _globals['_REGISTERREQUEST']._serialized_start=284
+  _globals['_REGISTERREQUEST']._serialized_end=1027
+  _globals['_REGISTERRESPONSE']._serialized_start=1029
+  _globals['_REGISTERRESPONSE']._serialized_end=1047
+  _globals['_LOGINREQUEST']._serialized_start=1049
+  _globals['_LOGINREQUEST']._serialized_end=1143
+  _globals['_LOGINRESPONSE']._serialized_start=1145
+  _globals['_LOGINRESPONSE']._serialized_end=1257
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=1259
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=1332
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=1334
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=1409
+  _globals['_LOGOUTREQUEST']._serialized_start=1411
+  _globals['_LOGOUTREQUEST']._serialized_end=1444
+  _globals['_LOGOUTRESPONSE']._serialized_start=1446
+  _globals['_LOGOUTRESPONSE']._serialized_end=1495
+  _globals['_VERIFYTOKENREQUEST']._serialized_start=1497
+  _globals['_VERIFYTOKENREQUEST']._serialized_end=1565
+  _globals['_VERIFYTOKENRESPONSE']._serialized_start=1568
+  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1725
+  _globals['_GETPROFILEREQUEST']._serialized_start=1727
+  _globals['_GETPROFILEREQUEST']._serialized_end=1746
+  _globals['_GETPROFILERESPONSE']._serialized_start=1748
+  _globals['_GETPROFILERESPONSE']._serialized_end=1812
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1815
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=2476
+  _globals['_UPDATEPROFILERESPONSE']._serialized_start=2478
+  _globals['_UPDATEPROFILERESPONSE']._serialized_end=2545
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=2548
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=2679
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=2681
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=2738
+  _globals['_GETJWKSREQUEST']._serialized_start=2740
+  _globals['_GETJWKSREQUEST']._serialized_end=2756
+  _globals['_GETJWKSRESPONSE']._serialized_start=2758
+  _globals['_GETJWKSRESPONSE']._serialized_end=2825
+  _globals['_AUTHSERVICE']._serialized_start=2828
+  _globals['_AUTHSERVICE']._serialized_end=3732
 # @@protoc_insertion_point(module_scope)

@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
+from carelane.common.v1 import rule_text_pb2 as carelane_dot_common_dot_v1_dot_rule__text__pb2
 from carelane.directory.v1 import city_pb2 as carelane_dot_directory_dot_v1_dot_city__pb2
 from carelane.directory.v1 import clinic_pb2 as carelane_dot_directory_dot_v1_dot_clinic__pb2
 from carelane.directory.v1 import doctor_pb2 as carelane_dot_directory_dot_v1_dot_doctor__pb2
@@ -32,7 +33,7 @@ from carelane.directory.v1 import specialty_pb2 as carelane_dot_directory_dot_v1
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-carelane/directory/v1/directory_service.proto\x12\x15\x63\x61relane.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a carelane/directory/v1/city.proto\x1a\"carelane/directory/v1/clinic.proto\x1a\"carelane/directory/v1/doctor.proto\x1a*carelane/directory/v1/doctor_profile.proto\x1a%carelane/directory/v1/specialty.proto\x1a\x17google/type/money.proto\"\x84\x06\n\x14SearchDoctorsRequest\x12\x32\n\x0bspecialties\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18PR\x0bspecialties\x12\x1b\n\x04\x63ity\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x04\x63ity\x12\'\n\x08symptoms\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xc8\x01R\x08symptoms\x12\x1b\n\x04text\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x04text\x12%\n\x07min_fee\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00R\x06minFee\x88\x01\x01\x12%\n\x07max_fee\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x01R\x06maxFee\x88\x01\x01\x12;\n\nmin_rating\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x14@)\x00\x00\x00\x00\x00\x00\xf0?H\x02R\tminRating\x88\x01\x01\x12@\n\x14min_experience_years\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18P(\x00H\x03R\x12minExperienceYears\x88\x01\x01\x12\x36\n\tlanguages\x18\t \x03(\tB\x18\xbaH\x15\x92\x01\x12\x10\x14\"\x0er\x0c\x32\n^[a-z]{2}$R\tlanguages\x12\x42\n\x05order\x18\n \x01(\x0e\x32\".carelane.directory.v1.DoctorOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12$\n\tpage_size\x18\x0b \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x0c \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken:}\xbaHz\x1ax\n\tfee_range\x12!min_fee must not be above max_fee\x1aH!has(this.min_fee) || !has(this.max_fee) || this.min_fee <= this.max_feeB\n\n\x08_min_feeB\n\n\x08_max_feeB\r\n\x0b_min_ratingB\x17\n\x15_min_experience_years\"x\n\x15SearchDoctorsResponse\x12\x37\n\x07\x64octors\x18\x01 \x03(\x0b\x32\x1d.carelane.directory.v1.DoctorR\x07\x64octors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"9\n\x10GetDoctorRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\"J\n\x11GetDoctorResponse\x12\x35\n\x06\x64octor\x18\x01 \x01(\x0b\x32\x1d.carelane.directory.v1.DoctorR\x06\x64octor\"\x19\n\x17GetDoctorProfileRequest\"Z\n\x18GetDoctorProfileResponse\x12>\n\x07profile\x18\x01 \x01(\x0b\x32$.carelane.directory.v1.DoctorProfileR\x07profile\"\xc4\x05\n\x1aUpsertDoctorProfileRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n\tfull_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18xR\x08\x66ullName\x12\x36\n\x0bspecialties\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x05\x18\x01\"\x06r\x04\x10\x01\x18PR\x0bspecialties\x12\x32\n\x0equalifications\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x02\x18\xc8\x01R\x0equalifications\x12\x36\n\x10practising_since\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x98\x11(\x94\x0fR\x0fpractisingSince\x12:\n\tlanguages\x18\x06 \x03(\tB\x1c\xbaH\x19\x92\x01\x16\x08\x01\x10\x14\x18\x01\"\x0er\x0c\x32\n^[a-z]{2}$R\tlanguages\x12\x1a\n\x03\x62io\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x03\x62io\x12\x33\n\x0elicence_number\x18\x08 \x01(\tB\x0c\x80\x01\x01\xbaH\x06r\x04\x10\x03\x18<R\rlicenceNumber\x12\x32\n\x0flicence_council\x18\t \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18xR\x0elicenceCouncil\x12.\n\x0clicence_year\x18\n \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x98\x11(\x94\x0fR\x0blicenceYear\x12?\n\nnew_clinic\x18\x0b \x01(\x0b\x32 .carelane.directory.v1.NewClinicR\tnewClinic\x12$\n\x03\x66\x65\x65\x18\x0c \x01(\x0b\x32\x12.google.type.MoneyR\x03\x66\x65\x65\x12<\n\x14visit_length_minutes\x18\r \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe0\x03(\x00R\x12visitLengthMinutes\x12\x1b\n\x04\x65tag\x18\x0e \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"]\n\x1bUpsertDoctorProfileResponse\x12>\n\x07profile\x18\x01 \x01(\x0b\x32$.carelane.directory.v1.DoctorProfileR\x07profile\"\x90\x01\n\x16ListSpecialtiesRequest\x12\'\n\x08symptoms\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xc8\x01R\x08symptoms\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x85\x01\n\x17ListSpecialtiesResponse\x12\x42\n\x0bspecialties\x18\x01 \x03(\x0b\x32 .carelane.directory.v1.SpecialtyR\x0bspecialties\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n\x11ListCitiesRequest\x12\x37\n\x0c\x63ountry_code\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([A-Z]{2})?$R\x0b\x63ountryCode\x12\x1f\n\x06prefix\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x06prefix\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"q\n\x12ListCitiesResponse\x12\x33\n\x06\x63ities\x18\x01 \x03(\x0b\x32\x1b.carelane.directory.v1.CityR\x06\x63ities\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x01\n\x14ListHospitalsRequest\x12\x1b\n\x04\x63ity\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x04\x63ity\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"|\n\x15ListHospitalsResponse\x12;\n\thospitals\x18\x01 \x03(\x0b\x32\x1d.carelane.directory.v1.ClinicR\thospitals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"x\n\x08MyClinic\x12\x35\n\x06\x63linic\x18\x01 \x01(\x0b\x32\x1d.carelane.directory.v1.ClinicR\x06\x63linic\x12\x35\n\x04role\x18\x02 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleR\x04role\"e\n\x14ListMyClinicsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"z\n\x15ListMyClinicsResponse\x12\x39\n\x07\x63linics\x18\x01 \x03(\x0b\x32\x1f.carelane.directory.v1.MyClinicR\x07\x63linics\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n\x18ListClinicMembersRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x82\x01\n\x19ListClinicMembersResponse\x12=\n\x07members\x18\x01 \x03(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x07members\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcd\x01\n\x16\x41\x64\x64\x43linicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12 \n\x05\x65mail\x18\x03 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02`\x01R\x05\x65mail\x12\x41\n\x04role\x18\x04 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\"V\n\x17\x41\x64\x64\x43linicMemberResponse\x12;\n\x06member\x18\x01 \x01(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x06member\"\xd1\x01\n\x19UpdateClinicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12!\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\x41\n\x04role\x18\x04 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\"Y\n\x1aUpdateClinicMemberResponse\x12;\n\x06member\x18\x01 \x01(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x06member\"\x8e\x01\n\x19RemoveClinicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12!\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x1c\n\x1aRemoveClinicMemberResponse*w\n\x0b\x44octorOrder\x12\x1c\n\x18\x44OCTOR_ORDER_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44OCTOR_ORDER_RATING\x10\x01\x12\x14\n\x10\x44OCTOR_ORDER_FEE\x10\x02\x12\x1b\n\x17\x44OCTOR_ORDER_EXPERIENCE\x10\x03\x32\xf2\x0b\n\x10\x44irectoryService\x12v\n\rSearchDoctors\x12+.carelane.directory.v1.SearchDoctorsRequest\x1a,.carelane.directory.v1.SearchDoctorsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12j\n\tGetDoctor\x12\'.carelane.directory.v1.GetDoctorRequest\x1a(.carelane.directory.v1.GetDoctorResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x7f\n\x10GetDoctorProfile\x12..carelane.directory.v1.GetDoctorProfileRequest\x1a/.carelane.directory.v1.GetDoctorProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x04\x12\x88\x01\n\x13UpsertDoctorProfile\x12\x31.carelane.directory.v1.UpsertDoctorProfileRequest\x1a\x32.carelane.directory.v1.UpsertDoctorProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12|\n\x0fListSpecialties\x12-.carelane.directory.v1.ListSpecialtiesRequest\x1a..carelane.directory.v1.ListSpecialtiesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12m\n\nListCities\x12(.carelane.directory.v1.ListCitiesRequest\x1a).carelane.directory.v1.ListCitiesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12v\n\rListHospitals\x12+.carelane.directory.v1.ListHospitalsRequest\x1a,.carelane.directory.v1.ListHospitalsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12v\n\rListMyClinics\x12+.carelane.directory.v1.ListMyClinicsRequest\x1a,.carelane.directory.v1.ListMyClinicsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x11ListClinicMembers\x12/.carelane.directory.v1.ListClinicMembersRequest\x1a\x30.carelane.directory.v1.ListClinicMembersResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12|\n\x0f\x41\x64\x64\x43linicMember\x12-.carelane.directory.v1.AddClinicMemberRequest\x1a..carelane.directory.v1.AddClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x85\x01\n\x12UpdateClinicMember\x12\x30.carelane.directory.v1.UpdateClinicMemberRequest\x1a\x31.carelane.directory.v1.UpdateClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x85\x01\n\x12RemoveClinicMember\x12\x30.carelane.directory.v1.RemoveClinicMemberRequest\x1a\x31.carelane.directory.v1.RemoveClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-carelane/directory/v1/directory_service.proto\x12\x15\x63\x61relane.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a carelane/directory/v1/city.proto\x1a\"carelane/directory/v1/clinic.proto\x1a\"carelane/directory/v1/doctor.proto\x1a*carelane/directory/v1/doctor_profile.proto\x1a%carelane/directory/v1/specialty.proto\x1a\x17google/type/money.proto\"\xce\x06\n\x14SearchDoctorsRequest\x12\x32\n\x0bspecialties\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18PR\x0bspecialties\x12\x1b\n\x04\x63ity\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x04\x63ity\x12\'\n\x08symptoms\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xc8\x01R\x08symptoms\x12\x1b\n\x04text\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x04text\x12%\n\x07min_fee\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00R\x06minFee\x88\x01\x01\x12%\n\x07max_fee\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x01R\x06maxFee\x88\x01\x01\x12;\n\nmin_rating\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\x14@)\x00\x00\x00\x00\x00\x00\xf0?H\x02R\tminRating\x88\x01\x01\x12@\n\x14min_experience_years\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18P(\x00H\x03R\x12minExperienceYears\x88\x01\x01\x12l\n\tlanguages\x18\t \x03(\tBN\xbaH\x15\x92\x01\x12\x10\x14\"\x0er\x0c\x32\n^[a-z]{2}$\xb2\xed\x18\x32must be a language code of two letters, such as enR\tlanguages\x12\x42\n\x05order\x18\n \x01(\x0e\x32\".carelane.directory.v1.DoctorOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12$\n\tpage_size\x18\x0b \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x0c \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken:\x90\x01\xbaH\x8c\x01\x1a\x89\x01\n\tfee_range\x12\x32must not have its lowest fee above its highest fee\x1aH!has(this.min_fee) || !has(this.max_fee) || this.min_fee <= this.max_feeB\n\n\x08_min_feeB\n\n\x08_max_feeB\r\n\x0b_min_ratingB\x17\n\x15_min_experience_years\"x\n\x15SearchDoctorsResponse\x12\x37\n\x07\x64octors\x18\x01 \x03(\x0b\x32\x1d.carelane.directory.v1.DoctorR\x07\x64octors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"9\n\x10GetDoctorRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\"J\n\x11GetDoctorResponse\x12\x35\n\x06\x64octor\x18\x01 \x01(\x0b\x32\x1d.carelane.directory.v1.DoctorR\x06\x64octor\"\x19\n\x17GetDoctorProfileRequest\"Z\n\x18GetDoctorProfileResponse\x12>\n\x07profile\x18\x01 \x01(\x0b\x32$.carelane.directory.v1.DoctorProfileR\x07profile\"\xfa\x05\n\x1aUpsertDoctorProfileRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n\tfull_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18xR\x08\x66ullName\x12\x36\n\x0bspecialties\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x05\x18\x01\"\x06r\x04\x10\x01\x18PR\x0bspecialties\x12\x32\n\x0equalifications\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x02\x18\xc8\x01R\x0equalifications\x12\x36\n\x10practising_since\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x98\x11(\x94\x0fR\x0fpractisingSince\x12p\n\tlanguages\x18\x06 \x03(\tBR\xbaH\x19\x92\x01\x16\x08\x01\x10\x14\x18\x01\"\x0er\x0c\x32\n^[a-z]{2}$\xb2\xed\x18\x32must be a language code of two letters, such as enR\tlanguages\x12\x1a\n\x03\x62io\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x03\x62io\x12\x33\n\x0elicence_number\x18\x08 \x01(\tB\x0c\x80\x01\x01\xbaH\x06r\x04\x10\x03\x18<R\rlicenceNumber\x12\x32\n\x0flicence_council\x18\t \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18xR\x0elicenceCouncil\x12.\n\x0clicence_year\x18\n \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x98\x11(\x94\x0fR\x0blicenceYear\x12?\n\nnew_clinic\x18\x0b \x01(\x0b\x32 .carelane.directory.v1.NewClinicR\tnewClinic\x12$\n\x03\x66\x65\x65\x18\x0c \x01(\x0b\x32\x12.google.type.MoneyR\x03\x66\x65\x65\x12<\n\x14visit_length_minutes\x18\r \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe0\x03(\x00R\x12visitLengthMinutes\x12\x1b\n\x04\x65tag\x18\x0e \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"]\n\x1bUpsertDoctorProfileResponse\x12>\n\x07profile\x18\x01 \x01(\x0b\x32$.carelane.directory.v1.DoctorProfileR\x07profile\"\x90\x01\n\x16ListSpecialtiesRequest\x12\'\n\x08symptoms\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xc8\x01R\x08symptoms\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x85\x01\n\x17ListSpecialtiesResponse\x12\x42\n\x0bspecialties\x18\x01 \x03(\x0b\x32 .carelane.directory.v1.SpecialtyR\x0bspecialties\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf9\x01\n\x11ListCitiesRequest\x12t\n\x0c\x63ountry_code\x18\x01 \x01(\tBQ\xbaH\x11r\x0f\x32\r^([A-Z]{2})?$\xb2\xed\x18\x39must be a country code of two capital letters, such as INR\x0b\x63ountryCode\x12\x1f\n\x06prefix\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x06prefix\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"q\n\x12ListCitiesResponse\x12\x33\n\x06\x63ities\x18\x01 \x03(\x0b\x32\x1b.carelane.directory.v1.CityR\x06\x63ities\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\x01\n\x14ListHospitalsRequest\x12\x1b\n\x04\x63ity\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18PR\x04\x63ity\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"|\n\x15ListHospitalsResponse\x12;\n\thospitals\x18\x01 \x03(\x0b\x32\x1d.carelane.directory.v1.ClinicR\thospitals\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"x\n\x08MyClinic\x12\x35\n\x06\x63linic\x18\x01 \x01(\x0b\x32\x1d.carelane.directory.v1.ClinicR\x06\x63linic\x12\x35\n\x04role\x18\x02 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleR\x04role\"e\n\x14ListMyClinicsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"z\n\x15ListMyClinicsResponse\x12\x39\n\x07\x63linics\x18\x01 \x03(\x0b\x32\x1f.carelane.directory.v1.MyClinicR\x07\x63linics\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n\x18ListClinicMembersRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x82\x01\n\x19ListClinicMembersResponse\x12=\n\x07members\x18\x01 \x03(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x07members\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcd\x01\n\x16\x41\x64\x64\x43linicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12 \n\x05\x65mail\x18\x03 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02`\x01R\x05\x65mail\x12\x41\n\x04role\x18\x04 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\"V\n\x17\x41\x64\x64\x43linicMemberResponse\x12;\n\x06member\x18\x01 \x01(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x06member\"\xd1\x01\n\x19UpdateClinicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12!\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12\x41\n\x04role\x18\x04 \x01(\x0e\x32!.carelane.directory.v1.ClinicRoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\"Y\n\x1aUpdateClinicMemberResponse\x12;\n\x06member\x18\x01 \x01(\x0b\x32#.carelane.directory.v1.ClinicMemberR\x06member\"\x8e\x01\n\x19RemoveClinicMemberRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12!\n\x07user_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x1c\n\x1aRemoveClinicMemberResponse*w\n\x0b\x44octorOrder\x12\x1c\n\x18\x44OCTOR_ORDER_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44OCTOR_ORDER_RATING\x10\x01\x12\x14\n\x10\x44OCTOR_ORDER_FEE\x10\x02\x12\x1b\n\x17\x44OCTOR_ORDER_EXPERIENCE\x10\x03\x32\xf2\x0b\n\x10\x44irectoryService\x12v\n\rSearchDoctors\x12+.carelane.directory.v1.SearchDoctorsRequest\x1a,.carelane.directory.v1.SearchDoctorsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12j\n\tGetDoctor\x12\'.carelane.directory.v1.GetDoctorRequest\x1a(.carelane.directory.v1.GetDoctorResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x7f\n\x10GetDoctorProfile\x12..carelane.directory.v1.GetDoctorProfileRequest\x1a/.carelane.directory.v1.GetDoctorProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x04\x12\x88\x01\n\x13UpsertDoctorProfile\x12\x31.carelane.directory.v1.UpsertDoctorProfileRequest\x1a\x32.carelane.directory.v1.UpsertDoctorProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12|\n\x0fListSpecialties\x12-.carelane.directory.v1.ListSpecialtiesRequest\x1a..carelane.directory.v1.ListSpecialtiesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12m\n\nListCities\x12(.carelane.directory.v1.ListCitiesRequest\x1a).carelane.directory.v1.ListCitiesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12v\n\rListHospitals\x12+.carelane.directory.v1.ListHospitalsRequest\x1a,.carelane.directory.v1.ListHospitalsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12v\n\rListMyClinics\x12+.carelane.directory.v1.ListMyClinicsRequest\x1a,.carelane.directory.v1.ListMyClinicsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x11ListClinicMembers\x12/.carelane.directory.v1.ListClinicMembersRequest\x1a\x30.carelane.directory.v1.ListClinicMembersResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12|\n\x0f\x41\x64\x64\x43linicMember\x12-.carelane.directory.v1.AddClinicMemberRequest\x1a..carelane.directory.v1.AddClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x85\x01\n\x12UpdateClinicMember\x12\x30.carelane.directory.v1.UpdateClinicMemberRequest\x1a\x31.carelane.directory.v1.UpdateClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x85\x01\n\x12RemoveClinicMember\x12\x30.carelane.directory.v1.RemoveClinicMemberRequest\x1a\x31.carelane.directory.v1.RemoveClinicMemberResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,7 +57,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['min_experience_years']._loaded_options = None
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['min_experience_years']._serialized_options = b'\272H\006\032\004\030P(\000'
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['languages']._loaded_options = None
-  _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['languages']._serialized_options = b'\272H\025\222\001\022\020\024\"\016r\0142\n^[a-z]{2}$'
+  _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['languages']._serialized_options = b'\272H\025\222\001\022\020\024\"\016r\0142\n^[a-z]{2}$\262\355\0302must be a language code of two letters, such as en'
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['order']._loaded_options = None
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['order']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -64,7 +65,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_SEARCHDOCTORSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_SEARCHDOCTORSREQUEST']._loaded_options = None
-  _globals['_SEARCHDOCTORSREQUEST']._serialized_options = b'\272Hz\032x\n\tfee_range\022!min_fee must not be above max_fee\032H!has(this.min_fee) || !has(this.max_fee) || this.min_fee <= this.max_fee'
+  _globals['_SEARCHDOCTORSREQUEST']._serialized_options = b'\272H\214\001\032\211\001\n\tfee_range\0222must not have its lowest fee above its highest fee\032H!has(this.min_fee) || !has(this.max_fee) || this.min_fee <= this.max_fee'
   _globals['_GETDOCTORREQUEST'].fields_by_name['doctor_id']._loaded_options = None
   _globals['_GETDOCTORREQUEST'].fields_by_name['doctor_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -78,7 +79,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['practising_since']._loaded_options = None
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['practising_since']._serialized_options = b'\272H\010\032\006\030\230\021(\224\017'
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['languages']._loaded_options = None
-  _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['languages']._serialized_options = b'\272H\031\222\001\026\010\001\020\024\030\001\"\016r\0142\n^[a-z]{2}$'
+  _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['languages']._serialized_options = b'\272H\031\222\001\026\010\001\020\024\030\001\"\016r\0142\n^[a-z]{2}$\262\355\0302must be a language code of two letters, such as en'
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['bio']._loaded_options = None
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['bio']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_UPSERTDOCTORPROFILEREQUEST'].fields_by_name['licence_number']._loaded_options = None
@@ -98,7 +99,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSPECIALTIESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTSPECIALTIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_LISTCITIESREQUEST'].fields_by_name['country_code']._loaded_options = None
-  _globals['_LISTCITIESREQUEST'].fields_by_name['country_code']._serialized_options = b'\272H\021r\0172\r^([A-Z]{2})?$'
+  _globals['_LISTCITIESREQUEST'].fields_by_name['country_code']._serialized_options = b'\272H\021r\0172\r^([A-Z]{2})?$\262\355\0309must be a country code of two capital letters, such as IN'
   _globals['_LISTCITIESREQUEST'].fields_by_name['prefix']._loaded_options = None
   _globals['_LISTCITIESREQUEST'].fields_by_name['prefix']._serialized_options = b'\272H\004r\002\030P'
   _globals['_LISTCITIESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -167,58 +168,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYSERVICE'].methods_by_name['UpdateClinicMember']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_DIRECTORYSERVICE'].methods_by_name['RemoveClinicMember']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['RemoveClinicMember']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
-  _globals['_DOCTORORDER']._serialized_start=4556
-  _globals['_DOCTORORDER']._serialized_end=4675
-  _globals['_SEARCHDOCTORSREQUEST']._serialized_start=349
-  _globals['_SEARCHDOCTORSREQUEST']._serialized_end=1121
-  _globals['_SEARCHDOCTORSRESPONSE']._serialized_start=1123
-  _globals['_SEARCHDOCTORSRESPONSE']._serialized_end=1243
-  _globals['_GETDOCTORREQUEST']._serialized_start=1245
-  _globals['_GETDOCTORREQUEST']._serialized_end=1302
-  _globals['_GETDOCTORRESPONSE']._serialized_start=1304
-  _globals['_GETDOCTORRESPONSE']._serialized_end=1378
-  _globals['_GETDOCTORPROFILEREQUEST']._serialized_start=1380
-  _globals['_GETDOCTORPROFILEREQUEST']._serialized_end=1405
-  _globals['_GETDOCTORPROFILERESPONSE']._serialized_start=1407
-  _globals['_GETDOCTORPROFILERESPONSE']._serialized_end=1497
-  _globals['_UPSERTDOCTORPROFILEREQUEST']._serialized_start=1500
-  _globals['_UPSERTDOCTORPROFILEREQUEST']._serialized_end=2208
-  _globals['_UPSERTDOCTORPROFILERESPONSE']._serialized_start=2210
-  _globals['_UPSERTDOCTORPROFILERESPONSE']._serialized_end=2303
-  _globals['_LISTSPECIALTIESREQUEST']._serialized_start=2306
-  _globals['_LISTSPECIALTIESREQUEST']._serialized_end=2450
-  _globals['_LISTSPECIALTIESRESPONSE']._serialized_start=2453
-  _globals['_LISTSPECIALTIESRESPONSE']._serialized_end=2586
-  _globals['_LISTCITIESREQUEST']._serialized_start=2589
-  _globals['_LISTCITIESREQUEST']._serialized_end=2777
-  _globals['_LISTCITIESRESPONSE']._serialized_start=2779
-  _globals['_LISTCITIESRESPONSE']._serialized_end=2892
-  _globals['_LISTHOSPITALSREQUEST']._serialized_start=2895
-  _globals['_LISTHOSPITALSREQUEST']._serialized_end=3025
-  _globals['_LISTHOSPITALSRESPONSE']._serialized_start=3027
-  _globals['_LISTHOSPITALSRESPONSE']._serialized_end=3151
-  _globals['_MYCLINIC']._serialized_start=3153
-  _globals['_MYCLINIC']._serialized_end=3273
-  _globals['_LISTMYCLINICSREQUEST']._serialized_start=3275
-  _globals['_LISTMYCLINICSREQUEST']._serialized_end=3376
-  _globals['_LISTMYCLINICSRESPONSE']._serialized_start=3378
-  _globals['_LISTMYCLINICSRESPONSE']._serialized_end=3500
-  _globals['_LISTCLINICMEMBERSREQUEST']._serialized_start=3503
-  _globals['_LISTCLINICMEMBERSREQUEST']._serialized_end=3647
-  _globals['_LISTCLINICMEMBERSRESPONSE']._serialized_start=3650
-  _globals['_LISTCLINICMEMBERSRESPONSE']._serialized_end=3780
-  _globals['_ADDCLINICMEMBERREQUEST']._serialized_start=3783
-  _globals['_ADDCLINICMEMBERREQUEST']._serialized_end=3988
-  _globals['_ADDCLINICMEMBERRESPONSE']._serialized_start=3990
-  _globals['_ADDCLINICMEMBERRESPONSE']._serialized_end=4076
-  _globals['_UPDATECLINICMEMBERREQUEST']._serialized_start=4079
-  _globals['_UPDATECLINICMEMBERREQUEST']._serialized_end=4288
-  _globals['_UPDATECLINICMEMBERRESPONSE']._serialized_start=4290
-  _globals['_UPDATECLINICMEMBERRESPONSE']._serialized_end=4379
-  _globals['_REMOVECLINICMEMBERREQUEST']._serialized_start=4382
-  _globals['_REMOVECLINICMEMBERREQUEST']._serialized_end=4524
-  _globals['_REMOVECLINICMEMBERRESPONSE']._serialized_start=4526
-  _globals['_REMOVECLINICMEMBERRESPONSE']._serialized_end=4554
-  _globals['_DIRECTORYSERVICE']._serialized_start=4678
-  _globals['_DIRECTORYSERVICE']._serialized_end=6200
+  _globals['_DOCTORORDER']._serialized_start=4781
+  _globals['_DOCTORORDER']._serialized_end=4900
+  _globals['_SEARCHDOCTORSREQUEST']._serialized_start=385
+  _globals['_SEARCHDOCTORSREQUEST']._serialized_end=1231
+  _globals['_SEARCHDOCTORSRESPONSE']._serialized_start=1233
+  _globals['_SEARCHDOCTORSRESPONSE']._serialized_end=1353
+  _globals['_GETDOCTORREQUEST']._serialized_start=1355
+  _globals['_GETDOCTORREQUEST']._serialized_end=1412
+  _globals['_GETDOCTORRESPONSE']._serialized_start=1414
+  _globals['_GETDOCTORRESPONSE']._serialized_end=1488
+  _globals['_GETDOCTORPROFILEREQUEST']._serialized_start=1490
+  _globals['_GETDOCTORPROFILEREQUEST']._serialized_end=1515
+  _globals['_GETDOCTORPROFILERESPONSE']._serialized_start=1517
+  _globals['_GETDOCTORPROFILERESPONSE']._serialized_end=1607
+  _globals['_UPSERTDOCTORPROFILEREQUEST']._serialized_start=1610
+  _globals['_UPSERTDOCTORPROFILEREQUEST']._serialized_end=2372
+  _globals['_UPSERTDOCTORPROFILERESPONSE']._serialized_start=2374
+  _globals['_UPSERTDOCTORPROFILERESPONSE']._serialized_end=2467
+  _globals['_LISTSPECIALTIESREQUEST']._serialized_start=2470
+  _globals['_LISTSPECIALTIESREQUEST']._serialized_end=2614
+  _globals['_LISTSPECIALTIESRESPONSE']._serialized_start=2617
+  _globals['_LISTSPECIALTIESRESPONSE']._serialized_end=2750
+  _globals['_LISTCITIESREQUEST']._serialized_start=2753
+  _globals['_LISTCITIESREQUEST']._serialized_end=3002
+  _globals['_LISTCITIESRESPONSE']._serialized_start=3004
+  _globals['_LISTCITIESRESPONSE']._serialized_end=3117
+  _globals['_LISTHOSPITALSREQUEST']._serialized_start=3120
+  _globals['_LISTHOSPITALSREQUEST']._serialized_end=3250
+  _globals['_LISTHOSPITALSRESPONSE']._serialized_start=3252
+  _globals['_LISTHOSPITALSRESPONSE']._serialized_end=3376
+  _globals['_MYCLINIC']._serialized_start=3378
+  _globals['_MYCLINIC']._serialized_end=3498
+  _globals['_LISTMYCLINICSREQUEST']._serialized_start=3500
+  _globals['_LISTMYCLINICSREQUEST']._serialized_end=3601
+  _globals['_LISTMYCLINICSRESPONSE']._serialized_start=3603
+  _globals['_LISTMYCLINICSRESPONSE']._serialized_end=3725
+  _globals['_LISTCLINICMEMBERSREQUEST']._serialized_start=3728
+  _globals['_LISTCLINICMEMBERSREQUEST']._serialized_end=3872
+  _globals['_LISTCLINICMEMBERSRESPONSE']._serialized_start=3875
+  _globals['_LISTCLINICMEMBERSRESPONSE']._serialized_end=4005
+  _globals['_ADDCLINICMEMBERREQUEST']._serialized_start=4008
+  _globals['_ADDCLINICMEMBERREQUEST']._serialized_end=4213
+  _globals['_ADDCLINICMEMBERRESPONSE']._serialized_start=4215
+  _globals['_ADDCLINICMEMBERRESPONSE']._serialized_end=4301
+  _globals['_UPDATECLINICMEMBERREQUEST']._serialized_start=4304
+  _globals['_UPDATECLINICMEMBERREQUEST']._serialized_end=4513
+  _globals['_UPDATECLINICMEMBERRESPONSE']._serialized_start=4515
+  _globals['_UPDATECLINICMEMBERRESPONSE']._serialized_end=4604
+  _globals['_REMOVECLINICMEMBERREQUEST']._serialized_start=4607
+  _globals['_REMOVECLINICMEMBERREQUEST']._serialized_end=4749
+  _globals['_REMOVECLINICMEMBERRESPONSE']._serialized_start=4751
+  _globals['_REMOVECLINICMEMBERRESPONSE']._serialized_end=4779
+  _globals['_DIRECTORYSERVICE']._serialized_start=4903
+  _globals['_DIRECTORYSERVICE']._serialized_end=6425
 # @@protoc_insertion_point(module_scope)

@@ -75,7 +75,8 @@ class SearchDoctorsRequest(_message.Message):
     """Slug of the city in which one of the doctor's clinics is."""
     symptoms: _builtins.str
     """What the patient feels, in their words, such as `chest pain`; finds the
-    doctors of the specialties that treat it. Words that fit none find nobody.
+    doctors of all specialties that treat it, for several symptoms of each.
+    Words that fit none find nobody.
     """
     text: _builtins.str
     """Words of the doctor's or clinic's name; each must be found."""
@@ -294,7 +295,9 @@ class UpsertDoctorProfileRequest(_message.Message):
     licence_year: _builtins.int
     """Year of registration."""
     visit_length_minutes: _builtins.int
-    """Minutes a visit at the new clinic takes; 0 means 30."""
+    """Minutes a visit at the new clinic takes; 0 means 30. Not allowed without
+    `new_clinic`.
+    """
     etag: _builtins.str
     """From the profile that was read; empty for the first one, or to overwrite."""
     @_builtins.property
@@ -311,8 +314,8 @@ class UpsertDoctorProfileRequest(_message.Message):
 
     @_builtins.property
     def fee(self) -> _money_pb2.Money:
-        """What a visit at the new clinic costs; needed with `new_clinic`. The
-        currency must be the one of the clinic's country.
+        """What a visit at the new clinic costs; needed with `new_clinic`, and not
+        allowed without. The currency must be the one of the clinic's country.
         """
 
     def __init__(

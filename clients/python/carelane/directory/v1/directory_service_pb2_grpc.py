@@ -103,7 +103,8 @@ class DirectoryServiceServicer:
 
     def SearchDoctors(self, request, context):
         """SearchDoctors finds verified doctors. Every filter narrows; filters of
-        several values take any of them. Reads only.
+        several values take any of them. City, fees and the clinic's name hold for
+        one and the same practice. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -193,7 +194,8 @@ class DirectoryServiceServicer:
 
     def AddClinicMember(self, request, context):
         """AddClinicMember lets an account work at a clinic. Owners add anyone,
-        managers add front desk and doctors. Atomic; idempotent by request_id.
+        managers add front desk and doctors. The practice of a doctor who comes
+        back is offered again. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
         for an e-mail address without an account, PERMISSION_DENIED
@@ -218,7 +220,9 @@ class DirectoryServiceServicer:
 
     def RemoveClinicMember(self, request, context):
         """RemoveClinicMember ends a membership; the person loses sight of the clinic
-        at once. Everyone may leave. Atomic; idempotent by request_id.
+        at once, and a doctor's practice there is offered no more. What is booked
+        stays booked. Owners remove anyone, managers the roles below their own, and
+        everyone may leave. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED),
         FAILED_PRECONDITION (LAST_OWNER), INVALID_ARGUMENT (INVALID_FIELD,

@@ -35,7 +35,8 @@ class DirectoryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DirectoryServiceAsyncStub: ...
     SearchDoctors: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.SearchDoctorsRequest, _directory_service_pb2.SearchDoctorsResponse]
     """SearchDoctors finds verified doctors. Every filter narrows; filters of
-    several values take any of them. Reads only.
+    several values take any of them. City, fees and the clinic's name hold for
+    one and the same practice. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -89,7 +90,8 @@ class DirectoryServiceStub:
     """
     AddClinicMember: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.AddClinicMemberRequest, _directory_service_pb2.AddClinicMemberResponse]
     """AddClinicMember lets an account work at a clinic. Owners add anyone,
-    managers add front desk and doctors. Atomic; idempotent by request_id.
+    managers add front desk and doctors. The practice of a doctor who comes
+    back is offered again. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
     for an e-mail address without an account, PERMISSION_DENIED
@@ -106,7 +108,9 @@ class DirectoryServiceStub:
     """
     RemoveClinicMember: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.RemoveClinicMemberRequest, _directory_service_pb2.RemoveClinicMemberResponse]
     """RemoveClinicMember ends a membership; the person loses sight of the clinic
-    at once. Everyone may leave. Atomic; idempotent by request_id.
+    at once, and a doctor's practice there is offered no more. What is booked
+    stays booked. Owners remove anyone, managers the roles below their own, and
+    everyone may leave. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED),
     FAILED_PRECONDITION (LAST_OWNER), INVALID_ARGUMENT (INVALID_FIELD,
@@ -120,7 +124,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SearchDoctors: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.SearchDoctorsRequest, _directory_service_pb2.SearchDoctorsResponse]  # type: ignore[assignment]
     """SearchDoctors finds verified doctors. Every filter narrows; filters of
-    several values take any of them. Reads only.
+    several values take any of them. City, fees and the clinic's name hold for
+    one and the same practice. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -174,7 +179,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     """
     AddClinicMember: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.AddClinicMemberRequest, _directory_service_pb2.AddClinicMemberResponse]  # type: ignore[assignment]
     """AddClinicMember lets an account work at a clinic. Owners add anyone,
-    managers add front desk and doctors. Atomic; idempotent by request_id.
+    managers add front desk and doctors. The practice of a doctor who comes
+    back is offered again. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
     for an e-mail address without an account, PERMISSION_DENIED
@@ -191,7 +197,9 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     """
     RemoveClinicMember: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.RemoveClinicMemberRequest, _directory_service_pb2.RemoveClinicMemberResponse]  # type: ignore[assignment]
     """RemoveClinicMember ends a membership; the person loses sight of the clinic
-    at once. Everyone may leave. Atomic; idempotent by request_id.
+    at once, and a doctor's practice there is offered no more. What is booked
+    stays booked. Owners remove anyone, managers the roles below their own, and
+    everyone may leave. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED),
     FAILED_PRECONDITION (LAST_OWNER), INVALID_ARGUMENT (INVALID_FIELD,
@@ -208,7 +216,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.SearchDoctorsResponse, _abc.Awaitable[_directory_service_pb2.SearchDoctorsResponse]]:
         """SearchDoctors finds verified doctors. Every filter narrows; filters of
-        several values take any of them. Reads only.
+        several values take any of them. City, fees and the clinic's name hold for
+        one and the same practice. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -316,7 +325,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.AddClinicMemberResponse, _abc.Awaitable[_directory_service_pb2.AddClinicMemberResponse]]:
         """AddClinicMember lets an account work at a clinic. Owners add anyone,
-        managers add front desk and doctors. Atomic; idempotent by request_id.
+        managers add front desk and doctors. The practice of a doctor who comes
+        back is offered again. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
         for an e-mail address without an account, PERMISSION_DENIED
@@ -345,7 +355,9 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.RemoveClinicMemberResponse, _abc.Awaitable[_directory_service_pb2.RemoveClinicMemberResponse]]:
         """RemoveClinicMember ends a membership; the person loses sight of the clinic
-        at once. Everyone may leave. Atomic; idempotent by request_id.
+        at once, and a doctor's practice there is offered no more. What is booked
+        stays booked. Owners remove anyone, managers the roles below their own, and
+        everyone may leave. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED),
         FAILED_PRECONDITION (LAST_OWNER), INVALID_ARGUMENT (INVALID_FIELD,
