@@ -52,7 +52,7 @@ def test_every_service_is_looked_at(contract) -> None:
         (
             "GetAppointment shows one appointment. Reads only.",
             "GetAppointment shows one appointment.",
-            "ListAppointments: its comment and its idempotency_level differ",
+            "GetAppointment: its comment and its idempotency_level differ",
         ),
         (
             f"message MarkNoShowRequest {{\n{REQUEST_ID}",
@@ -82,7 +82,7 @@ def test_every_service_is_looked_at(contract) -> None:
         (
             "returns (GetAppointmentResponse)",
             "returns (BookAppointmentResponse)",
-            "ListAppointments: its response is not GetAppointmentResponse",
+            "GetAppointment: its response is not GetAppointmentResponse",
         ),
     ],
 )
