@@ -13,6 +13,8 @@ import boto3
 import redis.asyncio
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from bff.settings import Settings as BffSettings
@@ -172,7 +174,10 @@ async def _redis(values: Mapping[str, str]) -> list[Finding]:
         text = "not set: limits are counted per process"
         return [Finding(name, text, f"set {name}" if production else "")]
     try:
-        async with redis.asyncio.from_url(values[name], socket_timeout=SECONDS) as client:
+        never = Retry(NoBackoff(), 0)
+        async with redis.asyncio.from_url(
+            values[name], socket_timeout=SECONDS, retry=never
+        ) as client:
             await client.ping()
     except (RedisError, OSError, ValueError) as failure:
         mend = "start Valkey or Redis, or correct the address and the password"

@@ -14,6 +14,8 @@ import psutil
 import pytest
 import redis
 from botocore.exceptions import ClientError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from launch import ports
 from launch.errors import PortTaken, Refusal, StartFailed
@@ -26,12 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server for all tests here, since making its data takes the longest."""
+    made = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), fast=True)
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path / "postgres", fast=True)
-    server.start()
-    yield server
-    server.stop()
+def postgres(server: EmbeddedPostgres) -> EmbeddedPostgres:
+    """The server, running whatever the test before has done to it."""
+    if server.pid is None or server.ended:
+        server.start()
+    return server
 
 
 def query(dsn: str, statement: str) -> Any:
@@ -53,7 +63,7 @@ def test_each_role_logs_in_and_none_of_ours_is_superuser(postgres: EmbeddedPostg
 
 
 def test_the_owner_may_create_tables_and_the_app_may_not(postgres: EmbeddedPostgres) -> None:
-    query(postgres.owner_dsn, "CREATE TABLE kept (number int)")
+    query(postgres.owner_dsn, "CREATE TABLE mine (number int)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         query(postgres.app_dsn, "CREATE TABLE refused (number int)")
 
@@ -106,13 +116,16 @@ def test_data_of_another_postgresql_is_refused(postgres: EmbeddedPostgres) -> No
     (postgres.data / "PG_VERSION").write_text("16\n")
     with pytest.raises(Refusal, match="written by PostgreSQL 16 and this one is 18"):
         postgres.start()
+    (postgres.data / "PG_VERSION").write_text("18\n")
 
 
 def test_lost_passwords_are_said_and_not_replaced(postgres: EmbeddedPostgres) -> None:
     postgres.stop()
-    (postgres.folder / "passwords.json").unlink()
+    passwords = postgres.folder / "passwords.json"
+    kept = passwords.rename(passwords.with_suffix(".kept"))
     with pytest.raises(Refusal, match=r"passwords\.json is missing"):
         postgres.start()
+    kept.rename(passwords)
 
 
 def test_a_half_made_data_folder_is_thrown_away(tmp_path: Path) -> None:
@@ -127,14 +140,15 @@ def test_a_half_made_data_folder_is_thrown_away(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_says_why(postgres: EmbeddedPostgres) -> None:
+    postgres.stop()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        server = EmbeddedPostgres(tmp_path, port=taken.getsockname()[1], fast=True)
+        late = EmbeddedPostgres(postgres.folder, port=taken.getsockname()[1], fast=True)
         with pytest.raises(StartFailed, match=r"PostgreSQL ended while starting: .*FATAL"):
-            server.start()
-    assert not server.left_running()
+            late.start()
+    assert not late.left_running()
 
 
 def test_passwords_are_readable_by_their_owner_alone(postgres: EmbeddedPostgres) -> None:
@@ -148,7 +162,11 @@ def test_valkey_keeps_its_data_and_asks_for_a_password(tmp_path: Path) -> None:
     server.start()
     with redis.Redis.from_url(server.url) as client:
         client.set("kept", "7")
-    with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+    never = Retry(NoBackoff(), 0)
+    with (
+        redis.Redis(port=server.port, retry=never) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
         stranger.get("kept")
     server.stop()
     server.start()
