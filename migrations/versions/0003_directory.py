@@ -170,10 +170,12 @@ SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT coalesce(array_agg(clinic_id), '{}') FROM clinic_member
    WHERE user_id = app_user() AND role = 'owner'
 $$;
--- Whether a clinic has no member yet: who opens it becomes its first owner.
+-- Whether a clinic has no member yet: who opens it becomes its first owner. Hospitals come with
+-- the reference data; nobody takes one by being first.
 CREATE FUNCTION clinic_is_empty(clinic uuid) RETURNS boolean LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  SELECT NOT EXISTS (SELECT FROM clinic_member WHERE clinic_id = clinic)
+  SELECT EXISTS (SELECT FROM clinic c WHERE c.clinic_id = clinic AND c.kind = 'clinic')
+     AND NOT EXISTS (SELECT FROM clinic_member WHERE clinic_id = clinic)
 $$;
 -- The account behind an e-mail address, for those who may let somebody work at a clinic.
 CREATE FUNCTION find_account(address text)

@@ -396,6 +396,14 @@ async def test_the_database_itself_shows_an_account_to_managers_alone(clinic: Cl
     assert await _as(db, clinic.owner, seen) == "SELECT 0"
 
 
+async def test_the_database_itself_gives_no_hospital_to_who_comes_first(towns: World) -> None:
+    hospital = (await towns.call("ListHospitals", page_size=1)).hospitals[0]
+    stranger = Person(uuid4(), "doctor")
+    join = "INSERT INTO clinic_member (clinic_id, user_id, role)"
+    statement = f"{join} VALUES ('{hospital.clinic_id}', '{stranger.user_id}', 'owner')"
+    assert "row-level security" in await _raised(towns.db, stranger, statement)
+
+
 async def _raised(db: Database, person: Person, statement: str) -> str:
     try:
         return await _as(db, person, statement)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import grpc
 import pytest
 from google.type.money_pb2 import Money
@@ -372,6 +373,19 @@ async def test_racing_first_profiles_of_a_doctor_leave_one(
     assert [row["licence_number"] for row in live] == [kept.licence.number]
 
 
+async def test_of_racing_edits_with_one_etag_one_is_kept(live_world: World, desk: Desk) -> None:
+    doctor, form = await live_world.person("doctor"), desk.form()
+    etag = (await upsert(live_world, doctor, form)).etag
+    edits = [form | {"request_id": uuid4(), "bio": f"Try {n}.", "etag": etag} for n in range(8)]
+    answers = await asyncio.gather(
+        *(upsert(live_world, doctor, edit) for edit in edits), return_exceptions=True
+    )
+    made = [answer for answer in answers if not isinstance(answer, BaseException)]
+    codes = [error.code() for error in answers if isinstance(error, grpc.aio.AioRpcError)]
+    assert codes == [grpc.StatusCode.ABORTED] * 7
+    assert made == [(await live_world.call("GetDoctorProfile", doctor)).profile]
+
+
 async def test_of_doctors_racing_for_a_licence_one_gets_it(live_world: World, desk: Desk) -> None:
     doctors = [await live_world.person("doctor") for _ in range(6)]
     number = uuid4().hex
@@ -408,11 +422,17 @@ async def test_the_database_itself_lets_no_doctor_verify_themselves(
     db: Database, world: World, doctor: Person, desk: Desk
 ) -> None:
     await upsert(world, doctor, desk.form())
+    granted = (
+        "UPDATE verification SET status = 'superseded'; INSERT INTO verification (doctor_id,"
+        " licence_number, licence_council, licence_year, status)"
+        f" VALUES ('{doctor.user_id}', 'A1', 'Council', 2010, 'verified')"
+    )
     for change in (
+        granted,
         "UPDATE doctor_profile SET verification_status = 'verified'",
         "UPDATE verification SET status = 'verified'",
         "UPDATE doctor_profile SET rating = 5",
     ):
-        with pytest.raises(Exception, match=r"row-level security|permission denied"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with db.transaction(Caller(doctor.user_id, "doctor")) as tx:
                 await tx._connection.execute(change)
