@@ -65,6 +65,19 @@ def runs_in(process: psutil.Process, program: str, folder: Path) -> bool:
         return False
 
 
+def roots(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return those that none of the others has started, and that still run."""
+    pids = {process.pid for process in processes}
+    return [process for process in processes if _parent(process) not in {None, *pids}]
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return None
+
+
 def stop(
     processes: Iterable[psutil.Process], signals: Sequence[tuple[signal.Signals, float]]
 ) -> None:

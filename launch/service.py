@@ -80,8 +80,7 @@ class Service(abc.ABC):
     def stop_orphan(self) -> bool:
         """Stop what a killed launcher left on this folder; True when there was something."""
         left = self.left_running()
-        roots = [found for found in left if found.ppid() not in {other.pid for other in left}]
-        process.stop(roots, self.stop_signals)
+        process.stop(process.roots(left), self.stop_signals)
         process.stop(left, ((signal.SIGKILL, 1.0),) if _any_alive(left) else ())
         return bool(left)
 
