@@ -48,6 +48,11 @@ class Visitor:
         answer = await self.send("POST", "/api/auth/login", email=email, password=password)
         self._headers = {"authorization": f"Bearer {answer['session']['accessToken']}"}
 
+    @property
+    def authorization(self) -> str:
+        """The header's value, once signed in."""
+        return self._headers["authorization"]
+
     async def sign_in_demo(self, who: str) -> None:
         await self.sign_in(f"{who}@demo.carelane.example", DEMO_PASSWORD)
 

@@ -1,0 +1,45 @@
+"""The REST interface against its own description, by schemathesis: as nobody and as everybody."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Visitor
+from tests.running import Up
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance"
+)
+DEEP = os.environ.get("CARELANE_TEST_COUNTS") == "deep"
+EXAMPLES, PHASES = ("25", "examples,coverage,fuzzing") if DEEP else ("2", "examples,fuzzing")
+# They end the session that the other calls need.
+ENDS_SESSION = r"^/api/(auth/(login|logout)|me/password)$"
+
+
+@pytest.mark.parametrize("who", ["", "patient", "doctor", "clinic", "admin"])
+async def test_no_defect_and_no_status_that_is_not_described(
+    platform: Up, http: httpx.AsyncClient, tmp_path: Path, who: str
+) -> None:
+    options = ["--exclude-path-regex", ENDS_SESSION] if who else []
+    if who:
+        visitor = Visitor(http)
+        await visitor.sign_in_demo(who)
+        options += ["--header", f"Authorization: {visitor.authorization}"]
+    process = await asyncio.create_subprocess_exec(
+        SCHEMATHESIS,
+        *("run", f"http://127.0.0.1:{platform.rest}/openapi.json"),
+        *("--checks", CHECKS, "--max-examples", EXAMPLES, "--phases", PHASES),
+        *("--no-color", "--no-shrink", "--suppress-health-check", "all"),
+        *options,
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()[-6000:]
