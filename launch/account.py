@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ACCOUNT = "pgserver"
 _CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
+_SETPCAP = 8
+# Else access(2), which initdb looks for its siblings with, forgets the right of an ordinary user.
+_HOLD_ON = "--securebits=+no_setuid_fixup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ def _passes(folder: Path, entry: pwd.struct_passwd) -> bool:
 def _passage(closed: Sequence[Path]) -> tuple[str, ...]:
     held = _effective_capabilities()
     for name, bit in _CAPABILITIES.items():
-        if held >> bit & 1:
-            return (f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
+        if held >> bit & 1 and held >> _SETPCAP & 1:
+            return (_HOLD_ON, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
     raise Refusal(
         f"PostgreSQL runs as `{_entry().pw_name}`, which may not enter {closed[0]}: "
         f"open it with `chmod o+x {closed[0]}`, or move the project to an open folder."

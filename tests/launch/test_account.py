@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -51,6 +52,26 @@ def test_a_closed_folder_is_passed_with_the_least_right_there_is(
     closed: Path, without: tuple[str, ...], right: str
 ) -> None:
     assert f"--ambient-caps=+{right}" in asked(closed, *without).stdout
+
+
+@as_root
+def test_behind_a_closed_folder_the_server_finds_its_programs_and_may_nothing_else(
+    closed: Path,
+) -> None:
+    program = closed / "initdb"
+    program.touch(mode=0o755)
+    options = ast.literal_eval(asked(closed).stdout)
+    look = f"import os; print(os.access({str(program)!r}, os.X_OK), os.getuid() == 0)"
+    look += "; print(open('/proc/self/status').read())"
+    seen = subprocess.run(
+        ["setpriv", *options, sys.executable, "-c", look],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert seen.startswith("True False")
+    assert f"CapEff:\t{1 << 2:016x}" in seen
 
 
 @as_root
