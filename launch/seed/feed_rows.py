@@ -33,8 +33,7 @@ def feed(world: World, doctors: list[Doctor], visits: list[Visit], revisions: Re
 def numbered(entries: Iterable[Entry], revisions: Revisions) -> Iterator[tuple[Any, ...]]:
     """Give every entry its clinic's next revision."""
     for one in entries:
-        revision = revisions.get(one.clinic_id, 0) + 1
-        revisions[one.clinic_id] = revision
+        revision = revisions.next(one.clinic_id)
         yield (one.clinic_id, revision, one.kind, one.thing_id, one.state, one.time)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -32,7 +33,7 @@ class Made(NamedTuple):
 
     chunk: Chunk
     rows: list[Rows]
-    revisions: Revisions
+    moved: dict[UUID, int]
 
 
 def silent(done: float, total: int) -> None:
@@ -137,12 +138,11 @@ async def ahead(
 
 def make(world: World, password_hash: str, revisions: Revisions, chunk: Chunk) -> Made:
     """Make all rows of a chunk; moves `revisions` on."""
-    before = dict(revisions)
     rows = [
         made._replace(records=list(made.records))
         for made in chunk_rows(world, chunk, password_hash, revisions)
     ]
-    return Made(chunk, rows, {c: r for c, r in revisions.items() if before.get(c) != r})
+    return Made(chunk, rows, revisions.take_moved())
 
 
 async def begin(connection: asyncpg.Connection, world: World, password_hash: str) -> None:
@@ -158,4 +158,4 @@ async def load_chunk(
     for number, rows in enumerate(made.rows, start=1):
         await store.copy(connection, rows)
         advance(doctors.start + len(doctors) * number / len(made.rows), world.size.doctors)
-    await store.write_revisions(connection, made.revisions)
+    await store.write_revisions(connection, made.moved)

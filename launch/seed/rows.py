@@ -13,8 +13,23 @@ class Rows(NamedTuple):
     records: Iterable[tuple[Any, ...]]
 
 
-Revisions = dict[UUID, int]
-"""The newest feed revision of each clinic; making feed rows moves it on."""
+class Revisions:
+    """The newest feed revision of each clinic, and which ones moved on since they were taken."""
+
+    def __init__(self, newest: dict[UUID, int]) -> None:
+        self._newest = newest
+        self._moved: dict[UUID, int] = {}
+
+    def next(self, clinic_id: UUID) -> int:
+        """Move a clinic's feed on by one."""
+        revision = self._newest.get(clinic_id, 0) + 1
+        self._newest[clinic_id] = self._moved[clinic_id] = revision
+        return revision
+
+    def take_moved(self) -> dict[UUID, int]:
+        moved, self._moved = self._moved, {}
+        return moved
+
 
 USER = "user_id email full_name role time_zone language create_time update_time"
 MEMBER = "clinic_id user_id role create_time"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -172,10 +173,10 @@ async def analyze(connection: asyncpg.Connection) -> None:
 
 async def read_revisions(connection: asyncpg.Connection) -> Revisions:
     rows = await connection.fetch("SELECT clinic_id, last_revision FROM clinic_feed")
-    return {row["clinic_id"]: row["last_revision"] for row in rows}
+    return Revisions({row["clinic_id"]: row["last_revision"] for row in rows})
 
 
-async def write_revisions(connection: asyncpg.Connection, moved: Revisions) -> None:
+async def write_revisions(connection: asyncpg.Connection, moved: dict[UUID, int]) -> None:
     """Set the newest revision of the clinics that got entries."""
     await connection.execute(
         "UPDATE clinic_feed f SET last_revision = m.revision "
