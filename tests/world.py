@@ -11,9 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-import grpc
-import pytest
-from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import CollectorRegistry
 from sqlalchemy import bindparam, insert, update
 
@@ -299,32 +296,6 @@ async def new_city(owner_connection: Any) -> UUID:
 def tomorrow(practice: PracticeOf, now: datetime | None = None) -> date:
     """Answer the day after today at the clinic."""
     return ((now or datetime.now(UTC)).astimezone(practice.zone) + timedelta(days=1)).date()
-
-
-class Refusal:
-    """What a refused call said."""
-
-    def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        self.code = error.code()
-        self.text = error.details()
-        self.reason, self.fields, self.metadata = "", {}, {}
-        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
-        for detail in status_pb2.Status.FromString(details).details:
-            self._read(detail)
-
-    def _read(self, detail: Any) -> None:
-        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            self.reason, self.metadata = info.reason, dict(info.metadata)
-        elif detail.Unpack(request):
-            self.fields = {each.field: each.description for each in request.field_violations}
-
-
-async def refused(call: Any) -> Refusal:
-    """Await a call that must be refused."""
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await call
-    return Refusal(error.value)
 
 
 async def _authenticate(token: str) -> Caller:

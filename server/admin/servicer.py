@@ -11,7 +11,7 @@ from server.core import rpc
 from server.core.db import Database
 from server.core.errors import InvalidField
 from server.core.paging import Pager
-from server.core.wire import to_id, to_optional_date
+from server.core.wire import to_id, to_optional_date, to_optional_id
 from server.directory import verification
 from server.directory.verification import Decision
 
@@ -58,7 +58,11 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         caller = rpc.caller()
         async with self._db.transaction(caller, once=request) as tx:
             row = await verification.decide(
-                tx, doctor_id=doctor_id, decision=decision, reason=reason
+                tx,
+                doctor_id=doctor_id,
+                decision=decision,
+                reason=reason,
+                verification_id=to_optional_id(request.verification_id, "verification_id"),
             )
             return tx.answer(pb.VerifyDoctorResponse(verification=messages.verification(row)))
 

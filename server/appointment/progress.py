@@ -94,7 +94,7 @@ async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     return changed
 
 
-async def cancel(tx: Transaction, appointment_id: UUID, reason: str) -> asyncpg.Record:
+async def cancel(tx: Transaction, appointment_id: UUID, *, reason: str) -> asyncpg.Record:
     """Call a visit off, free its time and void its payment; the patient only before it starts."""
     row = await find(tx, appointment_id)
     check_change(row["status"], "cancelled")

@@ -1,7 +1,8 @@
 """AppointmentService: messages in, messages out."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +19,8 @@ from server.core.db import Database, Transaction
 from server.core.paging import Pager
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Changed = TypeVar("Changed", bound=Message)
+Change = Callable[[Transaction, UUID], Awaitable[asyncpg.Record]]
 
 
 class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceServicer):
@@ -93,40 +96,33 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
     async def ConfirmAppointment(
         self, request: pb.ConfirmAppointmentRequest, context: Context
     ) -> pb.ConfirmAppointmentResponse:
-        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
-        async with self._changing(request, appointment_id) as tx:
-            row = await progress.confirm(tx, appointment_id)
-            return tx.answer(pb.ConfirmAppointmentResponse(appointment=from_row(row)))
+        return await self._change(request, pb.ConfirmAppointmentResponse, progress.confirm)
 
     async def CancelAppointment(
         self, request: pb.CancelAppointmentRequest, context: Context
     ) -> pb.CancelAppointmentResponse:
-        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
-        async with self._changing(request, appointment_id) as tx:
-            row = await progress.cancel(tx, appointment_id, request.reason)
-            return tx.answer(pb.CancelAppointmentResponse(appointment=from_row(row)))
+        cancel = partial(progress.cancel, reason=request.reason)
+        return await self._change(request, pb.CancelAppointmentResponse, cancel)
 
     async def CompleteAppointment(
         self, request: pb.CompleteAppointmentRequest, context: Context
     ) -> pb.CompleteAppointmentResponse:
-        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
-        async with self._changing(request, appointment_id) as tx:
-            row = await progress.complete(tx, appointment_id)
-            return tx.answer(pb.CompleteAppointmentResponse(appointment=from_row(row)))
+        return await self._change(request, pb.CompleteAppointmentResponse, progress.complete)
 
     async def MarkNoShow(
         self, request: pb.MarkNoShowRequest, context: Context
     ) -> pb.MarkNoShowResponse:
-        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
-        async with self._changing(request, appointment_id) as tx:
-            row = await progress.mark_no_show(tx, appointment_id)
-            return tx.answer(pb.MarkNoShowResponse(appointment=from_row(row)))
+        return await self._change(request, pb.MarkNoShowResponse, progress.mark_no_show)
 
-    def _changing(
-        self, request: Message, appointment_id: UUID
-    ) -> AbstractAsyncContextManager[Transaction]:
+    async def _change(
+        self, request: Any, response: Callable[..., Changed], change: Change
+    ) -> Changed:
+        """Run a change of the appointment that the request names, and answer it as it then is."""
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
         lock = progress.lock(appointment_id)
-        return self._db.transaction(rpc.caller(), once=request, lock=lock)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            row = await change(tx, appointment_id)
+            return tx.answer(response(appointment=from_row(row)))
 
     def _next(self, rows: list[asyncpg.Record], size: int, request: Message) -> str:
         """Make the token of the next page when more rows came than the page has."""

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql
 
 from server.auth.models import Credential, UserAccount
 from server.core.db import Lock, Transaction, sql
-from server.core.errors import Conflict, PermissionDenied, Unauthenticated
+from server.core.errors import Conflict, EtagMismatch, PermissionDenied, Unauthenticated
 
 _ACCOUNT = (
     UserAccount.user_id,
@@ -111,13 +111,6 @@ class WrongPassword(PermissionDenied):
 
     reason = "WRONG_CREDENTIALS"
     text = "The current password is wrong."
-
-
-class EtagMismatch(Conflict):
-    """The account was edited since the caller read it."""
-
-    reason = "ETAG_MISMATCH"
-    text = "The account was edited since; read it again."
 
 
 def account_lock(user_id: UUID) -> Lock:

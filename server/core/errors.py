@@ -145,6 +145,7 @@ class EtagMismatch(Conflict):
     """Somebody else changed the thing since the caller read it."""
 
     reason = "ETAG_MISMATCH"
+    text = "It was changed since you read it; read it again."
 
 
 class OutOfRange(Error):

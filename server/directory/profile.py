@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from server.core.db import Reader, Transaction, sql
-from server.core.errors import Conflict, InvalidField, NotFound, Serialization
+from server.core.errors import EtagMismatch, InvalidField, NotFound, Serialization
 from server.directory import doctors, reference, verification
 from server.directory.models import DoctorProfile, DoctorSpecialty
 
@@ -64,13 +64,6 @@ ADD_SPECIALTY = sql(
         position=bindparam("place"),
     )
 )
-
-
-class EtagMismatch(Conflict):
-    """The profile was edited since the caller read it."""
-
-    reason = "ETAG_MISMATCH"
-    text = "The profile was edited since; read it again."
 
 
 class Licence(NamedTuple):

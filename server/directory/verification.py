@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Uuid, bindparam, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from server.core.db import Transaction, refusing, sql
@@ -64,9 +64,14 @@ LOCK_PROFILE = sql(
     .where(DoctorProfile.doctor_id == bindparam("doctor"))
     .with_for_update()
 )
+_SEEN = bindparam("seen", type_=Uuid)
 DECIDE = sql(
     update(Verification)
-    .where(Verification.doctor_id == bindparam("doctor"), _OPEN)
+    .where(
+        Verification.doctor_id == bindparam("doctor"),
+        _OPEN,
+        or_(_SEEN.is_(None), Verification.verification_id == _SEEN),
+    )
     .values(
         status=bindparam("decision"),
         reason=bindparam("why"),
@@ -127,17 +132,25 @@ async def list_pending(
     return await PENDING.page(tx, after=after, limit=limit)
 
 
-async def decide(tx: Transaction, *, doctor_id: UUID, decision: Decision, reason: str) -> Record:
+async def decide(
+    tx: Transaction,
+    *,
+    doctor_id: UUID,
+    decision: Decision,
+    reason: str,
+    verification_id: UUID | None = None,
+) -> Record:
     """Decide the doctor's pending request and answer it with its evidence; tell the doctor.
 
-    NotFound without a profile, NotPending when nothing waits. Of two administrators the second
-    waits for the first and finds nothing pending.
+    NotFound without a profile, NotPending when nothing waits, or not the `verification_id` that
+    was looked at. Of two administrators the second waits for the first and finds nothing pending.
     """
     if await tx.one(LOCK_PROFILE, doctor=doctor_id) is None:
         raise NotFound
     decided = await tx.one(
         DECIDE,
         doctor=doctor_id,
+        seen=verification_id,
         decision=decision,
         why=reason,
         now=tx.now,

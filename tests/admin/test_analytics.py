@@ -14,7 +14,7 @@ from carelane.appointment.v1 import appointment_pb2
 from server.admin import service
 from server.core.errors import InvalidField
 from server.core.period import Period
-from tests.auth.auth_client import refused
+from tests.refusal import refused
 from tests.rows import Practice, Served, add, add_person, add_practice, add_visit
 
 # Years that nothing else of the run writes to; one for each test that counts.
@@ -179,7 +179,7 @@ async def test_an_impossible_period_is_refused_by_its_field(
     admin: Served, fields: dict[str, Any], path: str
 ) -> None:
     refusal = await refused(analytics(admin, **fields))
-    assert (refusal.reason, [each for each, _ in refusal.fields]) == ("INVALID_FIELD", [path])
+    assert (refusal.reason, list(refusal.fields)) == ("INVALID_FIELD", [path])
 
 
 async def test_the_first_days_that_can_be_named_are_answered(admin: Served) -> None:

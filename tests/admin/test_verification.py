@@ -8,7 +8,7 @@ import pytest
 
 from carelane.admin.v1 import admin_service_pb2 as pb
 from carelane.directory.v1 import doctor_profile_pb2
-from tests.auth.auth_client import refused
+from tests.refusal import refused
 from tests.rows import NOW, Served, add, add_doctor, add_person
 
 APPROVE, REJECT = pb.VERIFICATION_DECISION_APPROVE, pb.VERIFICATION_DECISION_REJECT
@@ -142,6 +142,18 @@ async def test_what_is_decided_cannot_be_decided_again(
     assert await status(owner, doctor) == "verified"
 
 
+async def test_a_request_that_was_replaced_meanwhile_is_not_decided_on(
+    admin: Served, owner: Any, boss: UUID
+) -> None:
+    doctor = await add_waiting(owner)
+    (waiting,) = (await listed(admin, boss)).verifications
+    stale = decide(admin, boss, doctor, APPROVE, verification_id=str(uuid4()))
+    assert (await refused(stale)).reason == "NOT_PENDING"
+    seen = waiting.verification_id
+    answer = await decide(admin, boss, doctor, APPROVE, verification_id=seen)
+    assert answer.verification.verification_id == seen
+
+
 async def test_a_doctor_who_does_not_exist_is_not_found(admin: Served, boss: UUID) -> None:
     assert (await refused(decide(admin, boss, uuid4(), APPROVE))).reason == "NOT_FOUND"
 
@@ -154,7 +166,7 @@ async def test_a_doctor_who_does_not_exist_is_not_found(admin: Served, boss: UUI
         ({"decision": 0}, "decision"),
         ({"decision": 7}, "decision"),
         ({"decision": REJECT, "reason": "  "}, "reason"),
-        ({"decision": REJECT}, ""),
+        ({"decision": REJECT}, "reason"),
         ({"reason": "x" * 1001}, "reason"),
     ],
 )
@@ -163,7 +175,7 @@ async def test_an_invalid_field_is_named(
 ) -> None:
     usual = {"doctor": uuid4(), "decision": APPROVE}
     refusal = await refused(decide(admin, boss, **(usual | fields)))
-    assert (refusal.reason, [each for each, _ in refusal.fields]) == ("INVALID_FIELD", [path])
+    assert (refusal.reason, list(refusal.fields)) == ("INVALID_FIELD", [path])
 
 
 @pytest.mark.parametrize("name", ["ListPendingVerifications", "VerifyDoctor", "GetAnalytics"])

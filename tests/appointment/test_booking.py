@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from server.core.clock import MovableClock
-from tests.world import Person, PracticeOf, Refusal, World, refused, tomorrow
+from tests.refusal import Refusal, refused
+from tests.world import Person, PracticeOf, World, tomorrow
 
 SECOND = timedelta(seconds=1)
 

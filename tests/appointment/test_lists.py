@@ -9,7 +9,8 @@ import pytest
 from carelane.appointment.v1 import appointment_pb2 as pb
 from carelane.appointment.v1 import appointment_service_pb2 as service_pb
 from server.core.clock import MovableClock
-from tests.world import Person, World, refused, tomorrow
+from tests.refusal import refused
+from tests.world import Person, World, tomorrow
 
 
 def _starts(answer: Any) -> list[int]:

@@ -15,7 +15,8 @@ from carelane.appointment.v1 import transaction_pb2
 from server.appointment.models import Appointment
 from server.appointment.states import ACTIVE, LEGAL
 from server.core.clock import MovableClock
-from tests.world import Person, PracticeOf, Refusal, World, refused, tomorrow
+from tests.refusal import Refusal, refused
+from tests.world import Person, PracticeOf, World, tomorrow
 
 CHANGES = ("ConfirmAppointment", "CancelAppointment", "CompleteAppointment", "MarkNoShow")
 

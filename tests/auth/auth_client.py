@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-import grpc
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import CollectorRegistry
 
 from carelane.auth.v1 import auth_service_pb2 as pb
@@ -102,38 +99,3 @@ class Auth:
     async def person(self, **fields: Any) -> Person:
         """Register somebody new and sign in."""
         return await self.login(await self.register(**fields))
-
-
-class Refusal:
-    """What a refused call said."""
-
-    def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        self.code = error.code()
-        self.text = error.details()
-        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
-        self.fields: list[tuple[str, str]] = []
-        self.retry_after = 0
-        for detail in status_pb2.Status.FromString(details).details:
-            self._read(detail)
-
-    def _read(self, detail: Any) -> None:
-        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        retry = error_details_pb2.RetryInfo()
-        if detail.Unpack(info):
-            self.reason = info.reason
-        elif detail.Unpack(request):
-            self.fields = [(each.field, each.description) for each in request.field_violations]
-        elif detail.Unpack(retry):
-            self.retry_after = retry.retry_delay.seconds
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Refusal) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-async def refused(call: Any) -> Refusal:
-    """Await a call that must be refused."""
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await call
-    return Refusal(error.value)

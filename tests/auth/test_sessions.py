@@ -13,7 +13,8 @@ from server.auth.authenticator import Authenticator, SessionOver
 from server.auth.tokens import InvalidToken, SigningKey, Tokens
 from server.core.clock import MovableClock
 from server.core.db import Database
-from tests.auth.auth_client import Auth, Connection, refused
+from tests.auth.auth_client import Auth, Connection
+from tests.refusal import refused
 
 
 async def test_verify_tells_the_user_behind_the_token(auth: Auth) -> None:

@@ -11,7 +11,8 @@ from google.type import date_pb2, timeofday_pb2
 from carelane.availability.v1 import availability_pb2 as pb
 from server.availability import service
 from server.core.clock import MovableClock
-from tests.world import Person, PracticeOf, World, refused, tomorrow
+from tests.refusal import refused
+from tests.world import Person, PracticeOf, World, tomorrow
 
 DAY = timedelta(days=1)
 

@@ -7,7 +7,8 @@ import grpc
 import pytest
 
 from server.availability.hours import Rule, Window
-from tests.world import World, refused, tomorrow
+from tests.refusal import refused
+from tests.world import World, tomorrow
 
 
 async def test_a_doctor_is_shown_with_the_first_free_time_of_each_practice(world: World) -> None:

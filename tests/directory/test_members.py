@@ -10,7 +10,8 @@ import pytest
 
 from carelane.directory.v1 import clinic_pb2
 from server.core.db import Database
-from tests.world import Person, PracticeOf, World, refused
+from tests.refusal import refused
+from tests.world import Person, PracticeOf, World
 
 OWNER = clinic_pb2.CLINIC_ROLE_OWNER
 MANAGER = clinic_pb2.CLINIC_ROLE_MANAGER

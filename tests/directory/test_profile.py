@@ -15,7 +15,8 @@ from server.core.access import Caller
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.directory import verification
-from tests.world import Person, World, refused
+from tests.refusal import refused
+from tests.world import Person, World
 
 PENDING = doctor_profile_pb2.VERIFICATION_STATUS_PENDING
 VERIFIED = doctor_profile_pb2.VERIFICATION_STATUS_VERIFIED

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from launch.seed import reference
-from tests.world import World, refused
+from tests.refusal import refused
+from tests.world import World
 
 
 async def names(world: World, rpc_name: str, size: int, **asked: Any) -> list[str]:

@@ -10,7 +10,8 @@ from carelane.directory.v1 import directory_service_pb2 as pb
 from server.core.db import Database
 from server.directory import search
 from tests.directory.town import CITIES, LANGUAGES, SPECIALTIES, Doctor, Town
-from tests.world import World, refused
+from tests.refusal import refused
+from tests.world import World
 
 ORDERS = {
     "rating": pb.DOCTOR_ORDER_RATING,

@@ -29,7 +29,7 @@ from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_acce
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/admin/v1/admin_service.proto\x12\x11\x63\x61relane.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!carelane/admin/v1/analytics.proto\x1a$carelane/admin/v1/verification.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x16google/type/date.proto\"p\n\x1fListPendingVerificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x91\x01\n ListPendingVerificationsResponse\x12\x45\n\rverifications\x18\x01 \x03(\x0b\x32\x1f.carelane.admin.v1.VerificationR\rverifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc1\x02\n\x13VerifyDoctorRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tdoctor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12O\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\'.carelane.admin.v1.VerificationDecisionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x08\x64\x65\x63ision\x12 \n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06reason:g\xbaHd\x1a\x62\n\x13reject_needs_reason\x12\"must give a reason when it rejects\x1a\'this.decision != 2 || this.reason != \'\'\"[\n\x14VerifyDoctorResponse\x12\x43\n\x0cverification\x18\x01 \x01(\x0b\x32\x1f.carelane.admin.v1.VerificationR\x0cverification\"w\n\x13GetAnalyticsRequest\x12.\n\tfrom_date\x18\x01 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x30\n\nuntil_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateR\tuntilDate\"R\n\x14GetAnalyticsResponse\x12:\n\tanalytics\x18\x01 \x01(\x0b\x32\x1c.carelane.admin.v1.AnalyticsR\tanalytics*\x82\x01\n\x14VerificationDecision\x12%\n!VERIFICATION_DECISION_UNSPECIFIED\x10\x00\x12!\n\x1dVERIFICATION_DECISION_APPROVE\x10\x01\x12 \n\x1cVERIFICATION_DECISION_REJECT\x10\x02\x32\xfa\x02\n\x0c\x41\x64minService\x12\x8f\x01\n\x18ListPendingVerifications\x12\x32.carelane.admin.v1.ListPendingVerificationsRequest\x1a\x33.carelane.admin.v1.ListPendingVerificationsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x06\x12k\n\x0cVerifyDoctor\x12&.carelane.admin.v1.VerifyDoctorRequest\x1a\'.carelane.admin.v1.VerifyDoctorResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x06\x12k\n\x0cGetAnalytics\x12&.carelane.admin.v1.GetAnalyticsRequest\x1a\'.carelane.admin.v1.GetAnalyticsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/admin/v1/admin_service.proto\x12\x11\x63\x61relane.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!carelane/admin/v1/analytics.proto\x1a$carelane/admin/v1/verification.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x16google/type/date.proto\"p\n\x1fListPendingVerificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x91\x01\n ListPendingVerificationsResponse\x12\x45\n\rverifications\x18\x01 \x03(\x0b\x32\x1f.carelane.admin.v1.VerificationR\rverifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8e\x02\n\x13VerifyDoctorRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tdoctor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12O\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\'.carelane.admin.v1.VerificationDecisionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x08\x64\x65\x63ision\x12 \n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06reason\x12\x34\n\x0fverification_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0everificationId\"[\n\x14VerifyDoctorResponse\x12\x43\n\x0cverification\x18\x01 \x01(\x0b\x32\x1f.carelane.admin.v1.VerificationR\x0cverification\"w\n\x13GetAnalyticsRequest\x12.\n\tfrom_date\x18\x01 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x30\n\nuntil_date\x18\x02 \x01(\x0b\x32\x11.google.type.DateR\tuntilDate\"R\n\x14GetAnalyticsResponse\x12:\n\tanalytics\x18\x01 \x01(\x0b\x32\x1c.carelane.admin.v1.AnalyticsR\tanalytics*\x82\x01\n\x14VerificationDecision\x12%\n!VERIFICATION_DECISION_UNSPECIFIED\x10\x00\x12!\n\x1dVERIFICATION_DECISION_APPROVE\x10\x01\x12 \n\x1cVERIFICATION_DECISION_REJECT\x10\x02\x32\xfa\x02\n\x0c\x41\x64minService\x12\x8f\x01\n\x18ListPendingVerifications\x12\x32.carelane.admin.v1.ListPendingVerificationsRequest\x1a\x33.carelane.admin.v1.ListPendingVerificationsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x06\x12k\n\x0cVerifyDoctor\x12&.carelane.admin.v1.VerifyDoctorRequest\x1a\'.carelane.admin.v1.VerifyDoctorResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x06\x12k\n\x0cGetAnalytics\x12&.carelane.admin.v1.GetAnalyticsRequest\x1a\'.carelane.admin.v1.GetAnalyticsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,28 +48,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYDOCTORREQUEST'].fields_by_name['decision']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_VERIFYDOCTORREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_VERIFYDOCTORREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\350\007'
-  _globals['_VERIFYDOCTORREQUEST']._loaded_options = None
-  _globals['_VERIFYDOCTORREQUEST']._serialized_options = b'\272Hd\032b\n\023reject_needs_reason\022\"must give a reason when it rejects\032\'this.decision != 2 || this.reason != \'\''
+  _globals['_VERIFYDOCTORREQUEST'].fields_by_name['verification_id']._loaded_options = None
+  _globals['_VERIFYDOCTORREQUEST'].fields_by_name['verification_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_ADMINSERVICE'].methods_by_name['ListPendingVerifications']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListPendingVerifications']._serialized_options = b'\220\002\001\252\355\030\003\n\001\006'
   _globals['_ADMINSERVICE'].methods_by_name['VerifyDoctor']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['VerifyDoctor']._serialized_options = b'\220\002\002\252\355\030\003\n\001\006'
   _globals['_ADMINSERVICE'].methods_by_name['GetAnalytics']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['GetAnalytics']._serialized_options = b'\220\002\001\252\355\030\003\n\001\006'
-  _globals['_VERIFICATIONDECISION']._serialized_start=1104
-  _globals['_VERIFICATIONDECISION']._serialized_end=1234
+  _globals['_VERIFICATIONDECISION']._serialized_start=1053
+  _globals['_VERIFICATIONDECISION']._serialized_end=1183
   _globals['_LISTPENDINGVERIFICATIONSREQUEST']._serialized_start=219
   _globals['_LISTPENDINGVERIFICATIONSREQUEST']._serialized_end=331
   _globals['_LISTPENDINGVERIFICATIONSRESPONSE']._serialized_start=334
   _globals['_LISTPENDINGVERIFICATIONSRESPONSE']._serialized_end=479
   _globals['_VERIFYDOCTORREQUEST']._serialized_start=482
-  _globals['_VERIFYDOCTORREQUEST']._serialized_end=803
-  _globals['_VERIFYDOCTORRESPONSE']._serialized_start=805
-  _globals['_VERIFYDOCTORRESPONSE']._serialized_end=896
-  _globals['_GETANALYTICSREQUEST']._serialized_start=898
-  _globals['_GETANALYTICSREQUEST']._serialized_end=1017
-  _globals['_GETANALYTICSRESPONSE']._serialized_start=1019
-  _globals['_GETANALYTICSRESPONSE']._serialized_end=1101
-  _globals['_ADMINSERVICE']._serialized_start=1237
-  _globals['_ADMINSERVICE']._serialized_end=1615
+  _globals['_VERIFYDOCTORREQUEST']._serialized_end=752
+  _globals['_VERIFYDOCTORRESPONSE']._serialized_start=754
+  _globals['_VERIFYDOCTORRESPONSE']._serialized_end=845
+  _globals['_GETANALYTICSREQUEST']._serialized_start=847
+  _globals['_GETANALYTICSREQUEST']._serialized_end=966
+  _globals['_GETANALYTICSRESPONSE']._serialized_start=968
+  _globals['_GETANALYTICSRESPONSE']._serialized_end=1050
+  _globals['_ADMINSERVICE']._serialized_start=1186
+  _globals['_ADMINSERVICE']._serialized_end=1564
 # @@protoc_insertion_point(module_scope)

@@ -110,6 +110,7 @@ class VerifyDoctorRequest(_message.Message):
     DOCTOR_ID_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    VERIFICATION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it changes nothing and gets the same
     answer.
@@ -120,6 +121,10 @@ class VerifyDoctorRequest(_message.Message):
     """The decision."""
     reason: _builtins.str
     """Why; needed to reject. The doctor reads it."""
+    verification_id: _builtins.str
+    """The request that was looked at. With it, a licence that the doctor has
+    replaced since is not decided on; empty decides on whatever waits.
+    """
     def __init__(
         self,
         *,
@@ -127,10 +132,11 @@ class VerifyDoctorRequest(_message.Message):
         doctor_id: _builtins.str = ...,
         decision: Global___VerificationDecision.ValueType = ...,
         reason: _builtins.str = ...,
+        verification_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "doctor_id", b"doctor_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "doctor_id", b"doctor_id", "reason", b"reason", "request_id", b"request_id", "verification_id", b"verification_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
