@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console
 
@@ -12,11 +14,48 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Terminal:
-    """A console that survives the closing of its window."""
+class LastingOutput:
+    """A stream that nobody may read any more: a closed terminal or pipe stops no work."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write, and let go of the stream when that fails."""
+        try:
+            self._stream.write(text)
+        except OSError:
+            self._let_go()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, and let go of the stream when that fails."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._let_go()
+
+    def isatty(self) -> bool:
+        """Say whether somebody may be looking."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the stream's descriptor."""
+        return self._stream.fileno()
+
+    def _let_go(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+class Terminal:
+    """Where a person follows what happens."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        lasting = cast("TextIO", LastingOutput(stream or sys.stdout))
+        self.console = Console(file=lasting, highlight=False)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -34,7 +73,7 @@ class Terminal:
     @property
     def alive(self) -> bool:
         """True when somebody looks, so that movement makes sense."""
-        return self.console.is_terminal and not self.console.quiet
+        return self.console.is_terminal
 
     @property
     def canvas(self) -> Console:
@@ -42,11 +81,8 @@ class Terminal:
         return self.console if self.alive else Console(quiet=True)
 
     def say(self, text: str) -> None:
-        """Print; a closed terminal is no reason to leave processes behind."""
-        try:
-            self.console.print(text, soft_wrap=True)
-        except OSError:
-            self.console.quiet = True
+        """Print a line with rich's markup."""
+        self.console.print(text, soft_wrap=True)
 
     def rows(self, rows: list[tuple[str, str]]) -> None:
         """Print pairs in two columns."""
