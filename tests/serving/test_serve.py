@@ -37,7 +37,7 @@ class Process:
     async def until(self, event: str) -> None:
         assert self.process.stdout
         while not any(line["event"] == event for line in self.logged):
-            line = await asyncio.wait_for(self.process.stdout.readline(), 10)
+            line = await asyncio.wait_for(self.process.stdout.readline(), 60)
             assert line, f"the server ended before it logged {event!r}"
             self.logged.append(orjson.loads(line))
 
