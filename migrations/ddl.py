@@ -1,5 +1,7 @@
 """Row-level security in the words of this project; used by the migrations."""
 
+import re
+
 from alembic import op
 
 
@@ -13,10 +15,11 @@ def protect(table: str) -> None:
 def allow(table: str, role: str, commands: str, rows: str = "true", check: str = "") -> None:
     """Grant `commands` (such as "SELECT, UPDATE") to `role` on the rows for which `rows` holds.
 
-    `check` is what a row must fulfil after INSERT or UPDATE, when it differs from `rows`.
+    Columns in parentheses limit a command to them: "UPDATE (status, revision)". `check` is what a
+    row must fulfil after INSERT or UPDATE, when it differs from `rows`.
     """
     op.execute(f"GRANT {commands} ON {table} TO {role}")
-    for command in (part.strip().upper() for part in commands.split(",")):
+    for command in re.findall(r"[A-Z]+", re.sub(r"\(.*?\)", "", commands)):
         using = "" if command == "INSERT" else f"USING ({rows})"
         after = f"WITH CHECK ({check or rows})" if command in {"INSERT", "UPDATE"} else ""
         name = f"{role}_{command.lower()}"

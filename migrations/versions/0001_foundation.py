@@ -116,7 +116,8 @@ DECLARE
 BEGIN
   IF document->'answer' <> 'null' THEN
     UPDATE idempotency SET response = decode(document->'answer'->>'response', 'base64')
-     WHERE user_id = app_user() AND key = (document->'answer'->>'key')::uuid;
+     WHERE user_id = app_user() AND key = (document->'answer'->>'key')::uuid
+       AND response IS NULL;
   END IF;
 
   INSERT INTO audit (actor_id, action, subject_id, clinic_id, fields, request_id)

@@ -121,7 +121,8 @@ CREATE TABLE practice (
   status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'ended')),
   create_time timestamptz NOT NULL DEFAULT app_now(),
   UNIQUE (doctor_id, clinic_id),
-  UNIQUE (clinic_id, practice_id)
+  UNIQUE (clinic_id, practice_id),
+  UNIQUE (clinic_id, practice_id, doctor_id)
 );
 CREATE INDEX practice_clinic ON practice (clinic_id, doctor_id);
 
@@ -185,8 +186,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
    WHERE lower(u.email) = lower(address) AND u.status = 'active'
      AND cardinality(app_managed_clinics()) > 0
 $$;
-REVOKE EXECUTE ON FUNCTION find_account FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_account TO carelane_app;
+REVOKE EXECUTE ON FUNCTION app_memberships, app_clinics, app_managed_clinics, app_owned_clinics,
+  clinic_is_empty, find_account FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION app_memberships, app_clinics, app_managed_clinics, app_owned_clinics,
+  clinic_is_empty, find_account TO carelane_app;
 """
 
 REFERENCE = ("specialty", "symptom", "city")
@@ -224,16 +227,17 @@ def upgrade() -> None:
         protect(table)
     app = "carelane_app"
     # A new clinic has no member, so that nothing ties it to its opener yet.
-    allow("clinic", app, "INSERT", "(SELECT app_user()) IS NOT NULL")
+    allow("clinic", app, "INSERT", "(SELECT app_user()) IS NOT NULL AND kind = 'clinic'")
     columns = "name, address, city_id, latitude, longitude, time_zone, phone, update_time"
     allow_columns("clinic", columns, MANAGED)
     allow("clinic_member", app, "SELECT", f"{MEMBERSHIPS} OR {ADMIN}")
     allow("clinic_member", app, "INSERT", f"{BELOW} OR ({FIRST_OWNER})")
     allow_columns("clinic_member", "role", BELOW)
     allow("clinic_member", app, "DELETE", f"{BELOW} OR user_id = (SELECT app_user())")
-    allow("doctor_profile", app, "INSERT", UNVERIFIED)
-    columns = "full_name, qualifications, practising_since, languages, bio"
-    columns += ", verification_status, revision, update_time"
+    columns = "full_name, qualifications, practising_since, languages, bio, update_time"
+    # Not its rating and rank, which come from others.
+    allow("doctor_profile", app, f"INSERT (doctor_id, {columns}, create_time)", UNVERIFIED)
+    columns += ", verification_status, revision"
     allow_columns("doctor_profile", columns, f"{OWN} OR {ADMIN}", f"({UNVERIFIED}) OR {ADMIN}")
     allow("doctor_specialty", app, "INSERT, DELETE", OWN)
     allow("verification", app, "SELECT", f"{OWN} OR {ADMIN}")

@@ -65,6 +65,8 @@ CREATE INDEX claim_doctor ON claim (doctor_id, start_time, end_time);
 
 EDITS = "practice_id IN (SELECT p.practice_id FROM practice p WHERE p.doctor_id = (SELECT app_user()) OR p.clinic_id = ANY ((SELECT app_clinics())::uuid[]))"  # noqa: E501
 
+SOMEBODY = "(SELECT app_user()) IS NOT NULL"
+
 
 def upgrade() -> None:
     op.execute(TABLES)
@@ -72,11 +74,17 @@ def upgrade() -> None:
     for table in ("hours", "weekly_rule", "date_override"):
         protect(table)
         allow(table, app, "SELECT")
-        allow(table, app, "INSERT, UPDATE, DELETE", EDITS)
+    allow("hours", app, "INSERT, UPDATE (revision, update_time)", EDITS)
+    for table in ("weekly_rule", "date_override"):
+        allow(table, app, "INSERT, DELETE", EDITS)
     for table in ("calendar", "claim"):
         protect(table)
-        allow(table, app, "SELECT, INSERT, UPDATE, DELETE")
+        allow(table, app, "SELECT")
         allow(table, "carelane_worker", "SELECT, UPDATE, DELETE")
+    allow("calendar", app, "INSERT", "doctor_id = (SELECT app_user())")
+    # To lock a row, as who books does, is allowed to those who may update it.
+    allow("calendar", app, "UPDATE (change_count)", SOMEBODY)
+    allow("claim", app, "INSERT", SOMEBODY)
 
 
 def downgrade() -> None:

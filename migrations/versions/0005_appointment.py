@@ -32,8 +32,9 @@ CREATE TABLE appointment (
   revision integer NOT NULL DEFAULT 1,
   create_time timestamptz NOT NULL DEFAULT app_now(),
   update_time timestamptz NOT NULL DEFAULT app_now(),
-  UNIQUE (clinic_id, appointment_id),
-  FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  CONSTRAINT appointment_parties_key UNIQUE (clinic_id, appointment_id, patient_id, doctor_id),
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
   FOREIGN KEY (practice_id, visit_type_id) REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT appointment_order_check CHECK (start_time < end_time),
   CONSTRAINT appointment_cancelled_check
@@ -63,7 +64,9 @@ CREATE TABLE payment_transaction (
   settle_time timestamptz,
   create_time timestamptz NOT NULL DEFAULT app_now(),
   UNIQUE (clinic_id, appointment_id),
-  FOREIGN KEY (clinic_id, appointment_id) REFERENCES appointment (clinic_id, appointment_id),
+  CONSTRAINT payment_transaction_appointment_fkey
+    FOREIGN KEY (clinic_id, appointment_id, patient_id, doctor_id)
+    REFERENCES appointment (clinic_id, appointment_id, patient_id, doctor_id),
   CONSTRAINT payment_transaction_settled_check
     CHECK ((status = 'settled') = (settle_time IS NOT NULL))
 );
@@ -72,32 +75,67 @@ CREATE INDEX payment_transaction_settled ON payment_transaction (settle_time)
 CREATE INDEX payment_transaction_appointment ON payment_transaction (appointment_id);
 """
 
+# What administrators learn of visits, of which they see none: how many, and how much was paid.
+FIGURES = """
+CREATE FUNCTION count_visits(first date, last date)
+RETURNS TABLE (local_date date, status text, visits bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT a.local_date, a.status, count(*) FROM appointment a
+   WHERE a.local_date BETWEEN first AND last AND app_admin() IS NOT NULL
+   GROUP BY a.local_date, a.status
+$$;
+CREATE FUNCTION sum_settled(since timestamptz, until timestamptz)
+RETURNS TABLE (currency_code text, amount numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT p.currency_code, sum(p.amount) FROM payment_transaction p
+   WHERE p.status = 'settled' AND p.settle_time >= since AND p.settle_time < until
+     AND app_admin() IS NOT NULL
+   GROUP BY p.currency_code
+$$;
+REVOKE EXECUTE ON FUNCTION count_visits, sum_settled FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION count_visits, sum_settled TO carelane_app;
+"""
+
 PATIENT = "patient_id = (SELECT app_user())"
-CLINIC = (
-    "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
-    " OR (SELECT app_admin()) IS NOT NULL"
-)
+CLINIC = "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 # Through the appointment's own policy: the doctor's and the clinic's patients, and nobody else's.
 PATIENT_OF_CALLER = (
     "(SELECT app_user()) IS NOT NULL AND EXISTS"
     " (SELECT FROM appointment a WHERE a.patient_id = user_account.user_id)"
 )
+# Through the same policy: taken time is freed by those whose visit it is.
+OWN_VISIT = "EXISTS (SELECT FROM appointment a WHERE a.appointment_id = claim.claim_id)"
 
 
 def upgrade() -> None:
     op.execute(TABLES)
     app = "carelane_app"
+    op.execute(FIGURES)
     for table in ("appointment", "payment_transaction"):
         protect(table)
-        allow(table, app, "SELECT, UPDATE", f"{PATIENT} OR {CLINIC}")
-        allow(table, app, "INSERT", PATIENT)
+        allow(table, app, "SELECT", f"{PATIENT} OR {CLINIC}")
         allow(table, "carelane_worker", "SELECT")
+    allow("appointment", app, "INSERT", f"{PATIENT} AND status IN ('pending_payment', 'booked')")
+    allow("payment_transaction", app, "INSERT", f"{PATIENT} AND status = 'pending'")
+    columns = "status, confirm_time, cancelled_by, cancel_reason, revision, update_time"
+    allow_change("appointment", columns, f"{PATIENT} AND status = 'cancelled'")
+    allow_change("payment_transaction", "status, settle_time", f"{PATIENT} AND status = 'voided'")
+    allow("claim", app, "DELETE", f"expire_time <= app_now() OR ({OWN_VISIT})")
     op.execute(
         "CREATE POLICY patients_of_caller ON user_account FOR SELECT TO carelane_app"
         f" USING ({PATIENT_OF_CALLER})"
     )
 
 
+def allow_change(table: str, columns: str, by_patient: str) -> None:
+    """Let both sides change these columns; the patient only into what `by_patient` says."""
+    seen, after = f"{PATIENT} OR {CLINIC}", f"({by_patient}) OR {CLINIC}"
+    allow(table, "carelane_app", f"UPDATE ({columns})", seen, after)
+
+
 def downgrade() -> None:
+    op.execute("DROP POLICY carelane_app_delete ON claim")
+    op.execute("REVOKE DELETE ON claim FROM carelane_app")
     op.execute("DROP POLICY patients_of_caller ON user_account")
+    op.execute("DROP FUNCTION sum_settled, count_visits")
     op.execute("DROP TABLE payment_transaction, appointment")

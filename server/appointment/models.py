@@ -29,9 +29,16 @@ class Appointment(Base):
 
     __tablename__ = "appointment"
     __table_args__ = (
-        UniqueConstraint("clinic_id", "appointment_id"),
+        UniqueConstraint(
+            "clinic_id",
+            "appointment_id",
+            "patient_id",
+            "doctor_id",
+            name="appointment_parties_key",
+        ),
         ForeignKeyConstraint(
-            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+            ["clinic_id", "practice_id", "doctor_id"],
+            ["practice.clinic_id", "practice.practice_id", "practice.doctor_id"],
         ),
         ForeignKeyConstraint(
             ["practice_id", "visit_type_id"],
@@ -89,7 +96,14 @@ class PaymentTransaction(Base):
     __table_args__ = (
         UniqueConstraint("clinic_id", "appointment_id"),
         ForeignKeyConstraint(
-            ["clinic_id", "appointment_id"], ["appointment.clinic_id", "appointment.appointment_id"]
+            ["clinic_id", "appointment_id", "patient_id", "doctor_id"],
+            [
+                "appointment.clinic_id",
+                "appointment.appointment_id",
+                "appointment.patient_id",
+                "appointment.doctor_id",
+            ],
+            name="payment_transaction_appointment_fkey",
         ),
         CheckConstraint("method IN ('at_clinic')", name="method"),
         CheckConstraint("status IN ('pending', 'settled', 'voided')", name="status"),

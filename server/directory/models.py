@@ -208,6 +208,7 @@ class Practice(Base):
     __table_args__ = (
         UniqueConstraint("doctor_id", "clinic_id"),
         UniqueConstraint("clinic_id", "practice_id"),
+        UniqueConstraint("clinic_id", "practice_id", "doctor_id"),
         CheckConstraint("status IN ('active', 'ended')", name="status"),
         CheckConstraint("fee >= 0", name="fee"),
         Index("practice_clinic", "clinic_id", "doctor_id"),

@@ -17,14 +17,10 @@ from server.core.schema import Base
 CLASSES = {"public", "person", "clinic", "claim", "system"}
 ROLES = ("carelane_app", "carelane_worker")
 
-# What policies ask in the caller's name; each answers about the caller alone.
-ASKED_BY_POLICIES = {
-    "app_memberships",
-    "app_clinics",
-    "app_managed_clinics",
-    "app_owned_clinics",
-    "clinic_is_empty",
-}
+# Functions with the owner's rights that background work may call, too; the others are the server's.
+OF_THE_WORKER = {"record_changes"}
+# Whose a row is.
+KEYS = {"clinic_id", "practice_id", "doctor_id", "patient_id", "user_id"}
 # Taken time is seen by all, so it says whose it is and nothing of who comes, where or why.
 CLAIM_COLUMNS = {
     "calendar": {"doctor_id", "change_count"},
@@ -137,7 +133,7 @@ async def test_what_is_public_is_read_without_a_condition(owner: Any, table: str
     assert [each["qual"] for each in found if each["cmd"] == "SELECT"] == ["true"]
 
 
-@pytest.mark.parametrize("table", of_class("public"))
+@pytest.mark.parametrize("table", of_class("public", "claim"))
 async def test_what_is_public_is_not_written_by_everybody(owner: Any, table: str) -> None:
     for each in await policies(owner, table, "carelane_app"):
         assert each["cmd"] == "SELECT" or depends_on_caller(each)
@@ -193,12 +189,16 @@ async def test_functions_with_the_owners_rights_pin_their_search_path(owner: Any
         assert re.fullmatch(r"search_path=(pg_catalog, )?public, pg_temp", path), row["proname"]
 
 
-async def test_functions_with_the_owners_rights_are_for_named_roles(owner: Any) -> None:
+@pytest.mark.parametrize(("role", "allowed"), [("public", set()), ("worker", OF_THE_WORKER)])
+async def test_functions_with_the_owners_rights_are_for_named_roles(
+    owner: Any, role: str, allowed: set[str]
+) -> None:
     rows = await owner.fetch(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
-        " AND has_function_privilege('public', oid, 'EXECUTE')"
+        " AND has_function_privilege($1, oid, 'EXECUTE')",
+        role.replace("worker", "carelane_worker"),
     )
-    assert {row["proname"] for row in rows} <= ASKED_BY_POLICIES
+    assert {row["proname"] for row in rows} == allowed
 
 
 async def test_views_are_read_with_the_rights_of_their_reader(owner: Any) -> None:
@@ -211,12 +211,12 @@ async def test_views_are_read_with_the_rights_of_their_reader(owner: Any) -> Non
 
 
 def whose(table: Table) -> set[str]:
-    """Answer the columns that say to which clinic or practice a row belongs."""
-    return {"clinic_id", "practice_id"} & {column.name for column in table.columns}
+    """Answer the columns that say to which clinic, practice or person a row belongs."""
+    return KEYS & {column.name for column in table.columns}
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_of_a_clinic_refers_to_rows_of_the_same_clinic(table: str) -> None:
+def test_a_row_refers_to_rows_of_the_same_clinic_and_people(table: str) -> None:
     for key in TABLES[table].foreign_key_constraints:
         shared = whose(TABLES[table]) & whose(key.referred_table)
         assert shared <= {element.column.name for element in key.elements}, key.name

@@ -138,8 +138,6 @@ async def test_an_administrator_sees_no_secret_and_nothing_private(
         "user_account",
         "clinic_member",
         "verification",
-        "appointment",
-        "payment_transaction",
         "audit",
     }
 

@@ -28,8 +28,8 @@ if _version_not_supported:
 class AppointmentServiceStub:
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     def __init__(self, channel):
@@ -83,8 +83,8 @@ class AppointmentServiceStub:
 class AppointmentServiceServicer:
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     def BookAppointment(self, request, context):
@@ -235,8 +235,8 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
 class AppointmentService:
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class AppointmentServiceStub:
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     @_typing.overload
@@ -104,8 +104,8 @@ class AppointmentServiceStub:
 class AppointmentServiceAsyncStub(AppointmentServiceStub):
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -175,8 +175,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """AppointmentService books visits and follows them to their end.
 
-    An appointment is seen by its patient, its doctor, the members of its clinic
-    and administrators. To everyone else it does not exist (NOT_FOUND).
+    An appointment is seen by its patient, its doctor and the members of its clinic.
+    To everyone else, administrators included, it does not exist (NOT_FOUND).
     """
 
     @_abc_1.abstractmethod
