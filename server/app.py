@@ -81,6 +81,7 @@ def _servicers(parts: Parts) -> Servicers:
             DirectoryServicer(
                 db,
                 parts.pager,
+                parts.secrets.attempts,
                 next_free=availability.next_free,
                 open_calendar=availability.open_calendar,
             ),

@@ -21,6 +21,8 @@ from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
+from server.auth.attempts import Attempts
+from server.auth.limits import Limits
 from server.auth.models import UserAccount
 from server.availability import edit
 from server.availability import service as availability
@@ -137,8 +139,9 @@ class World:
 
     def __post_init__(self) -> None:
         pager = Pager(b"a secret for the pages of tests")
+        logger = log.logger("ERROR")
         registry = rpc.Registry(
-            _authenticate, logger=log.logger("ERROR"), metrics=CallMetrics(CollectorRegistry())
+            _authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
         availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(
             AvailabilityServicer(self.db), registry
@@ -150,6 +153,7 @@ class World:
             DirectoryServicer(
                 self.db,
                 pager,
+                Attempts(Limits(self.db.clock, logger)),
                 next_free=availability.next_free,
                 open_calendar=availability.open_calendar,
             ),

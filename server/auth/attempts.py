@@ -1,5 +1,8 @@
 """How many attempts at accounts are allowed, and who pays for the failed ones.
 
+Looking an account up by its address is one, too: a clinic may do it that names somebody to work
+there, and any doctor may open a clinic.
+
 Failures from networks that an account never signed in from share one budget, whatever their
 number. A network that it did sign in from has a budget of its own, so an attack from elsewhere does
 not keep the owner out.
@@ -10,23 +13,27 @@ from typing import NamedTuple
 from uuid import UUID
 
 from server.auth.limits import Limit, Limits
+from server.core.access import Caller
 
 KNOWN_FOR = timedelta(days=90)
 """How long a network is known after a sign-in from it."""
 
 
 class Rules(NamedTuple):
-    """The limits; all but registrations count failures only."""
+    """The limits; registrations and look-ups are counted all, of the others the failures only."""
 
     account_failures: Limit = Limit(10, timedelta(minutes=15))
     network_failures: Limit = Limit(100, timedelta(minutes=15))
     network_registrations: Limit = Limit(60, timedelta(hours=1))
+    caller_look_ups: Limit = Limit(60, timedelta(hours=1))
+    network_look_ups: Limit = Limit(300, timedelta(hours=1))
 
 
 DEFAULT_RULES = Rules()
 ONE_MACHINE_RULES = Rules(
     network_failures=Limit(100_000, timedelta(minutes=15)),
     network_registrations=Limit(100_000, timedelta(hours=1)),
+    network_look_ups=Limit(100_000, timedelta(hours=1)),
 )
 """For development, where everybody comes from the same address."""
 
@@ -45,6 +52,11 @@ class Attempts:
     async def registration(self, network: str) -> None:
         """Count a registration."""
         await self._limits.take(f"register:{network}", self._rules.network_registrations)
+
+    async def look_up(self, caller: Caller, network: str) -> None:
+        """Count a look-up of an account by its address, whether there is one or not."""
+        await self._limits.take(f"look-up:{caller.user_id}", self._rules.caller_look_ups)
+        await self._limits.take(f"look-up:{network}", self._rules.network_look_ups)
 
     async def sign_in(self, email: str, network: str, *, known: bool) -> tuple[str, ...]:
         """Count a sign-in; `known` says that the account signed in from this network before."""

@@ -10,6 +10,8 @@ import grpc
 
 from carelane.directory.v1 import directory_service_pb2 as pb
 from carelane.directory.v1 import directory_service_pb2_grpc, doctor_profile_pb2
+from server.auth.attempts import Attempts
+from server.auth.limits import network
 from server.core import rpc
 from server.core.db import Database, Reader, Transaction
 from server.core.paging import Pager
@@ -40,10 +42,17 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     """
 
     def __init__(
-        self, db: Database, pager: Pager, *, next_free: NextFree, open_calendar: OpenCalendar
+        self,
+        db: Database,
+        pager: Pager,
+        attempts: Attempts,
+        *,
+        next_free: NextFree,
+        open_calendar: OpenCalendar,
     ) -> None:
         self._db = db
         self._pager = pager
+        self._attempts = attempts
         self._next_free = next_free
         self._open_calendar = open_calendar
         self._symptoms = Symptoms(db)
@@ -150,6 +159,7 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         self, request: pb.AddClinicMemberRequest, context: Context
     ) -> pb.AddClinicMemberResponse:
         clinic_id, role = to_id(request.clinic_id, "clinic_id"), messages.ROLES.name(request.role)
+        await self._attempts.look_up(rpc.caller(), network(rpc.client_address()))
         async with self._changing(request, clinic_id) as tx:
             row = await members.add(tx, clinic_id, email=request.email, role=role)
             return tx.answer(pb.AddClinicMemberResponse(member=messages.member(row)))

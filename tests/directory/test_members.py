@@ -9,6 +9,8 @@ import grpc
 import pytest
 
 from carelane.directory.v1 import clinic_pb2
+from server.auth.attempts import DEFAULT_RULES
+from server.core.clock import MovableClock
 from server.core.db import Database
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World
@@ -178,6 +180,20 @@ async def test_members_of_another_clinic_cannot_be_changed_from_here(clinic: Cli
 async def test_an_address_without_an_account_is_not_found(clinic: Clinic) -> None:
     call = clinic.add(clinic.owner, clinic.owner, FRONT_DESK, email="nobody@mail.example")
     assert (await refused(call)).code is NOT_FOUND
+
+
+async def test_nobody_tries_addresses_without_end(clinic: Clinic, clock: MovableClock) -> None:
+    async def attempt(by: Person) -> str:
+        email = f"{uuid4().hex}@mail.example"
+        return (await refused(clinic.add(by, by, FRONT_DESK, email=email))).reason
+
+    most = DEFAULT_RULES.caller_look_ups
+    second = await clinic.of_role(OWNER)
+    assert {await attempt(clinic.owner) for _ in range(most.attempts)} == {"NOT_FOUND"}
+    assert await attempt(clinic.owner) == "RATE_LIMITED"
+    assert await attempt(second) == "NOT_FOUND"
+    clock.advance(most.window)
+    assert await attempt(clinic.owner) == "NOT_FOUND"
 
 
 async def test_a_member_cannot_be_added_twice(clinic: Clinic) -> None:

@@ -200,7 +200,8 @@ class DirectoryServiceServicer:
         Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
         for an e-mail address without an account, PERMISSION_DENIED
         (PERMISSION_DENIED) below the needed role, ALREADY_EXISTS (ALREADY_EXISTS),
-        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), RESOURCE_EXHAUSTED
+        (RATE_LIMITED) for more than 60 addresses of one caller within an hour.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -96,7 +96,8 @@ class DirectoryServiceStub:
     Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
     for an e-mail address without an account, PERMISSION_DENIED
     (PERMISSION_DENIED) below the needed role, ALREADY_EXISTS (ALREADY_EXISTS),
-    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), RESOURCE_EXHAUSTED
+    (RATE_LIMITED) for more than 60 addresses of one caller within an hour.
     """
     UpdateClinicMember: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.UpdateClinicMemberRequest, _directory_service_pb2.UpdateClinicMemberResponse]
     """UpdateClinicMember changes what a member may do. Owners change anyone,
@@ -185,7 +186,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
     for an e-mail address without an account, PERMISSION_DENIED
     (PERMISSION_DENIED) below the needed role, ALREADY_EXISTS (ALREADY_EXISTS),
-    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), RESOURCE_EXHAUSTED
+    (RATE_LIMITED) for more than 60 addresses of one caller within an hour.
     """
     UpdateClinicMember: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.UpdateClinicMemberRequest, _directory_service_pb2.UpdateClinicMemberResponse]  # type: ignore[assignment]
     """UpdateClinicMember changes what a member may do. Owners change anyone,
@@ -331,7 +333,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (NOT_FOUND) for a clinic that is not the caller's and
         for an e-mail address without an account, PERMISSION_DENIED
         (PERMISSION_DENIED) below the needed role, ALREADY_EXISTS (ALREADY_EXISTS),
-        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), RESOURCE_EXHAUSTED
+        (RATE_LIMITED) for more than 60 addresses of one caller within an hour.
         """
 
     @_abc_1.abstractmethod
