@@ -1,8 +1,9 @@
 """Free times, and taking them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,11 +17,12 @@ from server.availability.schedule import Offer
 from server.availability.slots import MARGIN, offered
 from server.core.access import Caller
 from server.core.db import Lock, Reader, Transaction, sql
-from server.core.errors import NotFound, Unauthenticated
+from server.core.errors import NotFound, TooLarge, Unauthenticated
 from server.directory import queries as directory
 
 DEFAULT_DAYS = 7
 LONGEST_HORIZON = 366
+MOST_SLOTS = 10_000
 
 _OPEN = sql(insert(Calendar).values(doctor_id=bindparam("doctor_id")).on_conflict_do_nothing())
 _VERIFIED = directory.verified_doctors()
@@ -84,7 +86,7 @@ async def free_slots(
 ) -> list[DaySlots]:
     """Compute a verified doctor's free starts by practice and day; days without any are left out.
 
-    `first` None is today at each clinic.
+    `first` None is today at each clinic. Raises TooLarge for more than MOST_SLOTS starts.
     """
     around = (first, first) if first else (now.date() - DAY, now.date() + DAY)
     offers = await schedules.of_doctor(
@@ -97,7 +99,7 @@ async def free_slots(
     )
     if not offers:
         await _check_known(reader, doctor_id, narrowed=bool(practice_id or visit_type_id))
-    return [found for offer in offers for found in _by_day(_from(offer, first, days, now), now)]
+    return _listed([_from(offer, first, days, now) for offer in offers], now)
 
 
 async def next_free(reader: Reader, doctor_id: UUID, now: datetime) -> dict[UUID, datetime]:
@@ -159,11 +161,23 @@ def _from(offer: Offer, first: date | None, days: int, now: datetime) -> Offer:
     )
 
 
-def _by_day(offer: Offer, now: datetime) -> Iterator[DaySlots]:
+def _listed(offers: Sequence[Offer], now: datetime) -> list[DaySlots]:
+    found: list[DaySlots] = []
+    left = MOST_SLOTS
+    for offer in offers:
+        starts = list(islice(offered(offer.schedule, now), left + 1))
+        left -= len(starts)
+        if left < 0:
+            raise TooLarge
+        found += _by_day(offer, starts)
+    return found
+
+
+def _by_day(offer: Offer, starts: Iterable[datetime]) -> Iterator[DaySlots]:
     found: dict[date, list[datetime]] = {}
-    for start in offered(offer.schedule, now):
+    for start in starts:
         found.setdefault(local_day(offer.schedule.zone, start), []).append(start)
-    return (DaySlots(offer, day, starts) for day, starts in found.items())
+    return (DaySlots(offer, day, on_day) for day, on_day in found.items())
 
 
 async def _check_known(reader: Reader, doctor_id: UUID, *, narrowed: bool) -> None:

@@ -9,10 +9,10 @@ from uuid import UUID
 import phonenumbers
 from asyncpg import Record
 from babel.numbers import get_currency_precision, get_territory_currencies
-from sqlalchemy import bindparam, insert
+from sqlalchemy import bindparam, func, insert, select
 
 from server.core.db import Transaction, sql
-from server.core.errors import InvalidField
+from server.core.errors import FailedPrecondition, InvalidField
 from server.directory import reference
 from server.directory.keyset import Listing
 from server.directory.models import Clinic, ClinicMember, Practice, VisitType
@@ -20,6 +20,8 @@ from server.directory.reference import CLINICS
 
 VISIT_NAME = "Consultation"
 VISIT_MINUTES = 30
+MOST_PRACTICES = 10
+"""How many a doctor may have: whoever looks at the doctor waits for the free times of each."""
 
 MINE = Listing(
     CLINICS.add_columns(ClinicMember.role)
@@ -51,6 +53,11 @@ INSERT_OWNER = sql(
         create_time=bindparam("now"),
     )
 )
+COUNT_PRACTICES = sql(
+    select(func.count().label("practices"))
+    .select_from(Practice)
+    .where(Practice.doctor_id == bindparam("doctor"))
+)
 INSERT_PRACTICE = sql(
     insert(Practice)
     .values(
@@ -71,6 +78,12 @@ INSERT_VISIT_TYPE = sql(
         is_default=True,
     )
 )
+
+
+class TooManyClinics(FailedPrecondition):
+    """The doctor has opened as many clinics as one may."""
+
+    text = f"A doctor opens at most {MOST_PRACTICES} clinics."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,11 @@ async def mine(tx: Transaction, *, after: Sequence[Any] | None, limit: int) -> l
 
 
 async def open_clinic(tx: Transaction, doctor_id: UUID, opening: Opening) -> None:
-    """Open a clinic that the doctor owns, with a practice and the usual kind of visit."""
+    """Open a clinic that the doctor owns, with a practice and the usual kind of visit.
+
+    The doctor's profile must be locked. Raises TooManyClinics.
+    """
+    await _check_room(tx, doctor_id)
     city = await reference.city(tx, opening.city)
     if city is None:
         raise InvalidField("new_clinic.city", "must be the slug of a city")
@@ -117,6 +134,12 @@ async def open_clinic(tx: Transaction, doctor_id: UUID, opening: Opening) -> Non
     await tx.run(INSERT_OWNER, clinic=clinic_id, user=doctor_id, now=tx.now)
     tx.record("clinic.opened", clinic_id, clinic_id=clinic_id)
     await _open_practice(tx, doctor_id, clinic_id, _fee(opening.fee, currency), opening)
+
+
+async def _check_room(tx: Transaction, doctor_id: UUID) -> None:
+    row = await tx.one(COUNT_PRACTICES, doctor=doctor_id)
+    if row and row["practices"] >= MOST_PRACTICES:
+        raise TooManyClinics
 
 
 async def _open_practice(

@@ -10,6 +10,7 @@ from google.type import date_pb2, timeofday_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
 from server.availability import service
+from server.availability.hours import Rule, Window
 from server.core.clock import MovableClock
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
@@ -254,3 +255,14 @@ async def test_the_next_free_time_is_the_first_slot(world: World) -> None:
     answer = await world.call("GetSlots", doctor_id=practice.doctor.user_id)
     start = answer.days[0].slots[0].start_time.ToDatetime(tzinfo=practice.zone)
     assert first == (practice.practice_id, start)
+
+
+async def test_nobody_asks_for_times_without_end(world: World) -> None:
+    practice = await world.practice(
+        rules=tuple(Rule(day, Window(0, 0)) for day in range(1, 8)),
+        length_minutes=4,
+        interval_minutes=4,
+    )
+    refusal = await refused(slots(world, practice, days=31))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE")
+    assert len(await slots(world, practice, days=27)) <= service.MOST_SLOTS

@@ -15,6 +15,7 @@ from server.core.access import Caller
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.directory import verification
+from server.directory.clinics import MOST_PRACTICES
 from tests.refusal import refused
 from tests.world import Person, World
 
@@ -267,6 +268,17 @@ async def test_a_second_clinic_is_a_second_practice(
     assert [p.clinic.name for p in made.doctor.practices] == ["Lakeside", "Hillside"]
 
 
+async def test_a_doctor_does_not_open_clinics_without_end(
+    world: World, doctor: Person, desk: Desk
+) -> None:
+    form = desk.opening()
+    for _ in range(MOST_PRACTICES):
+        await upsert(world, doctor, form | {"request_id": uuid4()})
+    refusal = await refused(upsert(world, doctor, form | {"request_id": uuid4()}))
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert len((await world.call("ListMyClinics", doctor)).clinics) == MOST_PRACTICES
+
+
 async def test_a_new_doctor_opens_hours_is_verified_found_and_free(
     world: World, doctor: Person, desk: Desk
 ) -> None:
@@ -327,6 +339,7 @@ async def test_an_invalid_profile_is_refused_and_names_the_field(
         ({"clinic": {"name": "  "}}, "new_clinic.name"),
         ({"clinic": {"address": "    "}}, "new_clinic.address"),
         ({"visit_length_minutes": 481}, "visit_length_minutes"),
+        ({"visit_length_minutes": 4}, "visit_length_minutes"),
     ],
 )
 async def test_an_invalid_clinic_is_refused_and_nothing_is_kept(

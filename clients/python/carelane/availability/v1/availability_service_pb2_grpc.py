@@ -85,7 +85,9 @@ class AvailabilityServiceServicer:
         """GetSlots computes the free times of a verified doctor. Each can be booked
         at the moment of the answer. Reads only, writes nothing.
 
-        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD),
+        RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
+        days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,9 @@ class AvailabilityServiceStub:
     """GetSlots computes the free times of a verified doctor. Each can be booked
     at the moment of the answer. Reads only, writes nothing.
 
-    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD),
+    RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
+    days.
     """
 
 @_typing.type_check_only
@@ -83,7 +85,9 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     """GetSlots computes the free times of a verified doctor. Each can be booked
     at the moment of the answer. Reads only, writes nothing.
 
-    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD),
+    RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
+    days.
     """
 
 class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,7 +131,9 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetSlots computes the free times of a verified doctor. Each can be booked
         at the moment of the answer. Reads only, writes nothing.
 
-        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD),
+        RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
+        days.
         """
 
 def add_AvailabilityServiceServicer_to_server(servicer: AvailabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

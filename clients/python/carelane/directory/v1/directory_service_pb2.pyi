@@ -295,8 +295,8 @@ class UpsertDoctorProfileRequest(_message.Message):
     licence_year: _builtins.int
     """Year of registration."""
     visit_length_minutes: _builtins.int
-    """Minutes a visit at the new clinic takes; 0 means 30. Not allowed without
-    `new_clinic`.
+    """Minutes a visit at the new clinic takes, 5 to 480; 0 means 30. Not allowed
+    without `new_clinic`.
     """
     etag: _builtins.str
     """From the profile that was read; empty for the first one, or to overwrite."""

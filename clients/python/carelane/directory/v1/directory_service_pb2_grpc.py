@@ -139,7 +139,8 @@ class DirectoryServiceServicer:
         of the licence, asks for verification. Atomic; idempotent by request_id.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-        ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH).
+        ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH),
+        FAILED_PRECONDITION (FAILED_PRECONDITION) for an eleventh clinic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

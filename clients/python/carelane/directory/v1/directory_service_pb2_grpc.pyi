@@ -59,7 +59,8 @@ class DirectoryServiceStub:
     of the licence, asks for verification. Atomic; idempotent by request_id.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-    ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH).
+    ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH),
+    FAILED_PRECONDITION (FAILED_PRECONDITION) for an eleventh clinic.
     """
     ListSpecialties: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListSpecialtiesRequest, _directory_service_pb2.ListSpecialtiesResponse]
     """ListSpecialties lists all specialties by name. Reads only.
@@ -149,7 +150,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     of the licence, asks for verification. Atomic; idempotent by request_id.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-    ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH).
+    ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH),
+    FAILED_PRECONDITION (FAILED_PRECONDITION) for an eleventh clinic.
     """
     ListSpecialties: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListSpecialtiesRequest, _directory_service_pb2.ListSpecialtiesResponse]  # type: ignore[assignment]
     """ListSpecialties lists all specialties by name. Reads only.
@@ -260,7 +262,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         of the licence, asks for verification. Atomic; idempotent by request_id.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-        ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH).
+        ALREADY_EXISTS (LICENCE_IN_USE), ABORTED (ETAG_MISMATCH),
+        FAILED_PRECONDITION (FAILED_PRECONDITION) for an eleventh clinic.
         """
 
     @_abc_1.abstractmethod
