@@ -31,6 +31,12 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 ACQUIRE_SECONDS = 5.0
 _GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
 _STOPPING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
+# A wait that was cut off by a limit or by hand, and a server that has become a replica.
+_GAVE_UP = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 _FULL = (asyncpg.TooManyConnectionsError, asyncpg.OutOfMemoryError, asyncpg.DiskFullError)
 _CUT_OFF = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -135,6 +141,8 @@ class Database(Reader):
                 server_settings={
                     "timezone": "UTC",
                     "statement_timeout": "30s",
+                    # so that one calendar that is stuck does not keep every connection for long
+                    "lock_timeout": "10s",
                     "idle_in_transaction_session_timeout": "60s",
                     "application_name": "carelane",
                 },
@@ -207,7 +215,8 @@ class Database(Reader):
     async def _acquired(self) -> AsyncIterator[Any]:
         with _translated():
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+                with _loss_noticed(connection):
+                    yield connection
 
 
 @contextmanager
@@ -232,7 +241,21 @@ def _translated() -> Iterator[None]:
         yield
     except _CUT_OFF as error:
         raise Serialization from error
-    except (*_GONE, *_STOPPING, *_FULL) as error:
+    except (*_GONE, *_STOPPING, *_GAVE_UP, *_FULL) as error:
+        raise Unavailable(retry_after=1) from error
+
+
+@contextmanager
+def _loss_noticed(connection: Any) -> Iterator[None]:
+    """Tell a connection that the server ended while it was idle from a defect.
+
+    asyncpg learns of the end when it uses the connection, and calls that an internal error.
+    """
+    try:
+        yield
+    except asyncpg.InternalClientError as error:
+        if not connection.is_closed():
+            raise
         raise Unavailable(retry_after=1) from error
 
 

@@ -210,6 +210,47 @@ async def test_a_database_that_is_not_there_is_unavailable(clock: Any) -> None:
         await Database.connect("postgresql://nobody@127.0.0.1:1/none", clock)
 
 
+async def test_a_connection_that_the_server_ended_while_it_was_idle_is_unavailable(
+    postgres: Any, clock: Any
+) -> None:
+    database = await Database.connect(postgres.app_dsn, clock, size=1)
+    async with database._pool.acquire() as connection:
+        protocol = connection._protocol
+    ended = b"SFATAL\0VFATAL\0C57P02\0Mthe server is going down\0\0"
+    protocol.data_received(b"E" + (len(ended) + 4).to_bytes(4) + ended)
+    with pytest.raises(Unavailable):
+        async with database.transaction(patient()) as tx:
+            await tx.one(WHO)
+    assert await database.one(WHO)
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.QueryCanceledError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.AdminShutdownError,
+        asyncpg.TooManyConnectionsError,
+        ConnectionResetError,
+        TimeoutError,
+    ],
+)
+async def test_what_passes_by_itself_is_unavailable(db: Database, error: type[Exception]) -> None:
+    with pytest.raises(Unavailable):
+        async with db.transaction(patient()):
+            raise error("for a while")
+
+
+async def test_who_waits_for_a_lock_gives_up(postgres: Any, clock: Any) -> None:
+    database = await Database.connect(postgres.app_dsn, clock, size=1)
+    row = await database.one(sql(select(func.current_setting("lock_timeout").label("patience"))))
+    await database.close()
+    assert row is not None
+    assert row["patience"] == "10s"
+
+
 async def test_a_moved_clock_moves_the_database_too(db: Database, clock: Any) -> None:
     clock.advance(timedelta(days=3))
     async with db.transaction() as tx:
