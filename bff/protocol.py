@@ -1,6 +1,7 @@
-"""The HTTP protocol with the bounds that uvicorn's own lacks: length and duration of a head."""
+"""The HTTP protocol with the bounds that uvicorn's own lacks: of a head, and of silent clients."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
@@ -12,9 +13,14 @@ LONGEST_HEAD: Final = 64 * 1024
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes connections whose request line and headers are endless, or do not come to an end."""
+    """Closes connections whose request line and headers are endless, or do not come to an end.
+
+    When there are too many, one on which nothing is under way makes room for the newest: who holds
+    connections and says nothing keeps nobody else out.
+    """
 
     head_seconds = 10.0
+    most_connections = 2000
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -24,6 +30,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_head()
+        if len(self.connections) > self.most_connections:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
@@ -48,6 +56,26 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with a problem like any other."""
         self._refuse(400, "MALFORMED", msg)
+
+    def _make_room(self) -> None:
+        idle = (other for other in self._others() if other.is_idle)
+        spare = next(idle, None)
+        if spare is None:
+            self._refuse(503, "UNAVAILABLE", "Too many requests run; come back later.")
+        else:
+            spare.transport.close()
+
+    def _others(self) -> Iterator["BoundedHttp"]:
+        for other in self.connections:
+            if other is not self and isinstance(other, BoundedHttp):
+                yield other
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no request is under way and the connection is not being closed."""
+        began: object = self.cycle  # None before the first request, which uvicorn's types leave out
+        served = began is None or self.cycle.response_complete
+        return served and not self.transport.is_closing()
 
     def _await_head(self) -> None:
         self._end_head()

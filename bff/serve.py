@@ -36,7 +36,6 @@ def config(app: ASGIApp, *, grace: float) -> uvicorn.Config:
         log_config=None,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, round(grace)),
-        limit_concurrency=2000,
         backlog=1024,
     )
 

@@ -26,6 +26,8 @@ PROFILE: dict[str, Any] = {
     "licenceCouncil": "Karnataka Medical Council",
     "licenceYear": 2001,
 }
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n\r\n"
+POSTED = b"POST /api/appointments HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n"
 MARK = "zzmarkzz"  # stands for what a client sent; it never comes back
 
 RAW_BODIES = [
@@ -361,9 +363,44 @@ async def test_a_body_that_does_not_come_is_408(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bff.body.SLOWEST", 0.1)
-    head = b"POST /api/appointments HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n"
-    answer = await exchanged(address, head + b"Content-Length: 10\r\n\r\n{")
+    answer = await exchanged(address, POSTED + b"Content-Length: 10\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_silent_connections_keep_nobody_out(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "most_connections", 3)
+    silent = [await asyncio.open_connection(*address) for _ in range(8)]
+    answer = await exchanged(address, ASKED)
+    closed = [reader for reader, _ in silent if await ended(reader)]
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert len(closed) >= 8 - 3
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_more_requests_at_once_than_can_be_served_are_503(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "most_connections", 3)
+    under_way = [await asyncio.open_connection(*address) for _ in range(3)]
+    for _, writer in under_way:
+        writer.write(POSTED + b"Content-Length: 10\r\n\r\n{")
+    await asyncio.sleep(0.1)
+    answer = await exchanged(address, ASKED)
+    for _, writer in under_way:
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"reason":"UNAVAILABLE"' in answer
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Tell whether the server has closed a connection without a word."""
+    try:
+        return await asyncio.wait_for(reader.read(), 0.1) == b""
+    except TimeoutError:
+        return False
 
 
 async def test_a_body_at_the_limit_is_read(web: httpx.AsyncClient) -> None:
