@@ -31,7 +31,7 @@ run: setup ## Set up, then start the whole platform on this machine (Ctrl-C stop
 	@exec $(BIN)/carelane up
 
 .PHONY: migrate
-migrate: setup ## Bring the database of DATABASE_URL to the newest schema
+migrate: setup ## Bring the database of MIGRATE_DATABASE_URL to the newest schema
 	@$(BIN)/carelane migrate
 
 .PHONY: test

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from bff.settings import Settings as BffSettings
-from launch import migrate
+from launch import certificates, migrate
 from launch.errors import Refusal
 from launch.settings import read
 from server.settings import Settings as ServerSettings
@@ -67,6 +67,7 @@ async def run(values: Mapping[str, str]) -> list[Finding]:
     found = await asyncio.gather(*checks)
     return [
         *_settings(values),
+        *_certificates(values),
         *_secrets(values),
         *(finding for findings in found for finding in findings),
     ]
@@ -85,6 +86,16 @@ def _settings(values: Mapping[str, str]) -> list[Finding]:
         text = "not set: each start makes keys of its own, and everybody has to sign in again"
         found.append(Finding("SECRET_KEYS", text, "set it to the answer of `openssl rand -hex 32`"))
     return found
+
+
+def _certificates(values: Mapping[str, str]) -> list[Finding]:
+    try:
+        certificates.refuse_pair(values.get("TLS_CERT_FILE", ""), values.get("TLS_KEY_FILE", ""))
+        for name in ("TLS_CLIENT_CA_FILE", "GRPC_CA_FILE"):
+            certificates.refuse_authority(name, values.get(name, ""))
+    except Refusal as refusal:
+        return [Finding("certificates", str(refusal), "see .env.example")]
+    return []
 
 
 async def _server_role(values: Mapping[str, str], name: str, user: str) -> list[Finding]:
@@ -162,7 +173,7 @@ async def _migrations(values: Mapping[str, str]) -> list[Finding]:
     except Refusal as refusal:
         return [Finding("schema", str(refusal), "see 'Upgrades' in docs/runbook.md")]
     if pending:
-        text = f"{len(pending)} migrations behind (next is {pending[0]})"
+        text = f"behind by {len(pending)} (next is {pending[0]})"
         return [Finding("schema", text, "run `carelane migrate`")]
     return [Finding("schema", "at the newest revision")]
 
@@ -212,9 +223,10 @@ def _ask_bucket(values: Mapping[str, str]) -> None:
 
 
 def _secrets(values: Mapping[str, str]) -> list[Finding]:
-    found = {name: urlsplit(values.get(name, "")).password for name in _WITH_PASSWORD}
-    found["S3_SECRET_ACCESS_KEY"] = values.get("S3_SECRET_ACCESS_KEY")
-    weak = sorted(name for name, secret in found.items() if secret and _is_weak(secret))
+    found = [(name, urlsplit(values.get(name, "")).password) for name in _WITH_PASSWORD]
+    found.append(("S3_SECRET_ACCESS_KEY", values.get("S3_SECRET_ACCESS_KEY")))
+    found += [("SECRET_KEYS", key.strip()) for key in values.get("SECRET_KEYS", "").split(",")]
+    weak = sorted({name for name, secret in found if secret and _is_weak(secret)})
     if weak:
         mend = f"use {SHORTEST_SECRET} random characters or more (`openssl rand -hex 24`)"
         return [Finding("secrets", f"weak in {', '.join(weak)}", mend)]

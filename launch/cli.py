@@ -46,7 +46,7 @@ def up(
     postgres_port: AnyPort = 0,
     valkey_port: AnyPort = 0,
     objects_port: AnyPort = 0,
-    doctors: Annotated[int, typer.Option(help="Size of the demo world; 0 for none.")] = 2000,
+    doctors: Annotated[int, typer.Option(min=0, help="Size of the demo world; 0 for none.")] = 2000,
 ) -> None:
     """Start everything: PostgreSQL, Valkey, S3, gRPC and REST, with demo data. Ctrl-C stops it."""
     with _one_sentence() as terminal:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from bff.app import create_app
 from bff.serve import connect
 from bff.settings import Settings as BffSettings
-from launch import rest
+from launch import certificates, migrate, rest
 from launch.errors import Refusal
 from launch.logs import libraries_heard
 from launch.settings import read
@@ -101,10 +101,8 @@ async def server(frame: Frame) -> list[Part]:
 async def bff(frame: Frame) -> list[Part]:
     """Serve REST alone, over gRPC."""
     settings = read(BffSettings)
-    try:
-        channel = await frame.stack.enter_async_context(connect(settings))
-    except (OSError, ValueError) as failure:
-        raise Refusal(f"Cannot join the server at GRPC_TARGET: {failure}.") from None
+    certificates.refuse_authority("GRPC_CA_FILE", settings.grpc_ca_file)
+    channel = await frame.stack.enter_async_context(connect(settings))
     logger = frame.logger(settings.log_level)
     web = create_app(channel, settings, logger=logger, metrics=frame.metrics)
 
@@ -188,10 +186,17 @@ async def _of(part: Part, life: Life) -> None:
 
 
 async def _opened(frame: Frame, settings: ServerSettings) -> apps.App:
+    dsn = settings.database_url.get_secret_value()
+    if not dsn:
+        raise Refusal("DATABASE_URL is not set: see .env.example, or start `carelane up`.")
+    certificates.refuse_pair(settings.tls_cert_file, settings.tls_key_file)
+    certificates.refuse_authority("TLS_CLIENT_CA_FILE", settings.tls_client_ca_file)
     logger = frame.logger(settings.log_level)
     with _database_said("DATABASE_URL"):
         opened = apps.opened(settings, logger=logger, metrics=frame.metrics)
-        return await frame.stack.enter_async_context(opened)
+        app = await frame.stack.enter_async_context(opened)
+    await asyncio.to_thread(migrate.refuse_older, dsn)
+    return app
 
 
 def _grpc_part(app: apps.App) -> Part:

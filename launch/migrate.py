@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -12,11 +15,15 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 from sqlalchemy import create_engine, pool
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 
-from launch.errors import Refusal
+from launch.errors import Refusal, UnknownSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+NO_PRIVILEGE = "42501"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,29 @@ class State:
 
 def upgrade(owner_dsn: str, revision: str = "head") -> None:
     """Migrate up to `revision` as the owner; concurrent callers wait for each other."""
-    command.upgrade(_config(owner_dsn), revision)
+    with _refusals_said():
+        command.upgrade(_config(owner_dsn), revision)
 
 
 def downgrade(owner_dsn: str, revision: str) -> None:
     """Migrate down to `revision`; "base" empties the database."""
-    command.downgrade(_config(owner_dsn), revision)
+    with _refusals_said():
+        command.downgrade(_config(owner_dsn), revision)
+
+
+@contextmanager
+def _refusals_said() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as failure:
+        raise Refusal(f"The schema cannot be taken there: {failure}.") from None
+    except ProgrammingError as failure:
+        if getattr(failure.orig, "sqlstate", None) != NO_PRIVILEGE:
+            raise
+        raise Refusal(
+            "The role of MIGRATE_DATABASE_URL does not own the schema: name its owner, "
+            "as 'Roles' in docs/runbook.md says."
+        ) from None
 
 
 def state(dsn: str) -> State:
@@ -47,11 +71,23 @@ def state(dsn: str) -> State:
     try:
         steps = list(scripts.iterate_revisions("head", revision or "base"))
     except (CommandError, RevisionError) as unknown:
-        raise Refusal(
+        raise UnknownSchema(
             f"The database is at revision {revision}, which this release does not know: "
             "it was written by a newer Carelane; start that one, or restore a backup."
         ) from unknown
     return State(revision, tuple(step.revision for step in reversed(steps)))
+
+
+def refuse_older(dsn: str) -> None:
+    """Refuse a database that lacks steps of this release; one that is ahead of it will do."""
+    try:
+        pending = state(dsn).pending
+    except UnknownSchema:
+        return
+    if pending:
+        raise Refusal(
+            f"The schema of the database lacks {', '.join(pending)}: run `carelane migrate` first."
+        )
 
 
 def _revision(dsn: str) -> str | None:
@@ -67,7 +103,7 @@ def _revision(dsn: str) -> str | None:
 
 def driver_url(dsn: str) -> str:
     """Name psycopg in an address: alembic is synchronous, asyncpg is not."""
-    return dsn.replace("postgresql://", "postgresql+psycopg://", 1)
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", dsn)
 
 
 def _config(dsn: str) -> Config:

@@ -26,4 +26,6 @@ def read(kind: type[AnySettings]) -> AnySettings:
 def _words(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"]).upper()
     text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch":
+        text = "is written as HOST:PORT"  # addresses are the only settings with a pattern
     return f"{name}: {text}" if name else text

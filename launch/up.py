@@ -58,6 +58,7 @@ def run(options: Options, terminal: Terminal) -> None:
     still starting; nothing is left running in either case.
     """
     _refuse_production()
+    _refuse_one_port_for_two(options)
     ending = Ending()
     with ending.watching(), occupied(options.folder, rest=options.rest, grpc=options.grpc):
         services = Services(options.folder, **options.service_ports)
@@ -89,6 +90,13 @@ def _refuse_production() -> None:
         )
 
 
+def _refuse_one_port_for_two(options: Options) -> None:
+    ports_given = [options.rest_port, options.grpc_port, *options.service_ports.values()]
+    for port in filter(None, ports_given):
+        if ports_given.count(port) > 1:
+            raise Refusal(f"Port {port} is asked for twice: give each service one of its own.")
+
+
 def _start(services: Services, options: Options, terminal: Terminal) -> None:
     if services.stop_orphans():
         terminal.say("Stopped what an earlier run had left behind.")
@@ -109,7 +117,7 @@ def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
 
     pending = migrate.state(owner_dsn).pending
     if pending:
-        with terminal.step(f"Database moves up {len(pending)} steps, to {pending[-1]}"):
+        with terminal.step(f"Database moves up to {pending[-1]}"):
             migrate.upgrade(owner_dsn)
     with terminal.timed("Demo data"):
         outcome = seed.run(owner_dsn, demo, terminal.canvas)
@@ -160,6 +168,7 @@ def _settings(services: Services, options: Options) -> dict[str, str]:
         "HTTP_ADDRESS": options.rest.removeprefix("http://"),
         "SECRET_KEYS": secret_file.credentials(options.folder / "keys.json", ["token"])["token"],
         "STOP_SECONDS": STOP_SECONDS,
+        "EMBEDDED_SERVICES": "true",
     }
 
 

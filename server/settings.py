@@ -90,6 +90,16 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("database_url", "worker_database_url")
+    @classmethod
+    def _of_postgresql(cls, url: SecretStr) -> SecretStr:
+        return _with_scheme(url, "postgresql", "postgres")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _of_redis(cls, url: SecretStr) -> SecretStr:
+        return _with_scheme(url, "redis", "rediss", "unix")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,6 +156,13 @@ def is_local(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _with_scheme(url: SecretStr, *schemes: str) -> SecretStr:
+    given = url.get_secret_value()
+    if given and given.partition("://")[0] not in schemes:
+        raise ValueError(f"begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    return url
 
 
 def _database_faults(name: str, dsn: str) -> list[str]:

@@ -11,9 +11,11 @@ import pytest
 from launch import checks, migrate
 from launch.errors import Refusal
 from launch.services import Services
+from tests.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from launch.postgres import EmbeddedPostgres
 
@@ -107,6 +109,24 @@ def test_weak_secrets_are_named_and_not_shown(good: dict[str, str]) -> None:
     found = troubles(good | {"REDIS_URL": "redis://:hunter2@127.0.0.1:9/0"})
     assert "weak in REDIS_URL" in found["secrets"]
     assert "hunter2" not in str(found)
+
+
+def test_a_repetitive_key_of_tokens_is_found(good: dict[str, str]) -> None:
+    keys = f"{'0123456789abcdef' * 2},{'a' * 40}"
+    assert "weak in SECRET_KEYS" in troubles(good | {"SECRET_KEYS": keys})["secrets"]
+
+
+def test_a_certificate_and_the_key_of_another_one_are_found(
+    good: dict[str, str], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    (certificate, key), (_, others) = authority.issue("one"), authority.issue("other")
+    pair = {"TLS_CERT_FILE": certificate, "TLS_KEY_FILE": key, "GRPC_CA_FILE": authority.file}
+    assert troubles(good | pair) == {}
+    mixed = troubles(good | pair | {"TLS_KEY_FILE": others})
+    assert "KEY_VALUES_MISMATCH" in mixed["certificates"]
+    absent = {"GRPC_CA_FILE": f"{tmp_path}/absent.pem"}
+    assert "GRPC_CA_FILE" in troubles(good | absent)["certificates"]
 
 
 def test_a_database_behind_is_found_and_migrating_mends_it(

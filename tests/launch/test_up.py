@@ -62,6 +62,7 @@ def test_it_says_where_and_as_whom_and_tells_a_second_one(folder: Path) -> None:
         first.until(READY)
         for name in ("patient", "doctor", "clinic", "admin"):
             assert f"{name}@demo.carelane.example" in first.said
+        assert "EMBEDDED_SERVICES='true'" in (folder / "environment").read_text()
         answers = [pasted(command) for command in suggested(first)]
         assert answers
         assert all(json.loads(answer)["doctors"] for answer in answers)
