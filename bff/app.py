@@ -15,7 +15,7 @@ from bff.edge import Edge
 from bff.gateway import Gateway
 from bff.limits import BodyLimit
 from bff.metrics import RequestMetrics
-from bff.problem import Problem
+from bff.problem import NO_PATH, Problem
 from bff.routes import ROUTES
 from bff.settings import Settings
 from bff.visit import visit_of
@@ -77,5 +77,6 @@ async def _refuse(request: Request, error: Exception) -> Response:
     reasons = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
     reason = reasons.get(status, "MALFORMED" if status < 500 else "INTERNAL")
     headers = error.headers if isinstance(error, HTTPException) else None
-    problem = Problem(status, reason, f"{HTTPStatus(status).phrase}.", headers=headers)
+    detail = NO_PATH if status == HTTPStatus.NOT_FOUND else f"{HTTPStatus(status).phrase}."
+    problem = Problem(status, reason, detail, headers=headers)
     return problem.response(visit_of(request.scope).request_id)

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as PathRoute
 
 from bff.openapi.document import document
-from bff.problem import Problem
+from bff.problem import NO_PATH, Problem
 from bff.route import Route
 
 # The project's own page and script keep `unsafe-inline` out of the policy for scripts.
@@ -82,7 +82,7 @@ async def asset(request: Request) -> Response:
     """Answer a file of Swagger UI."""
     name = request.path_params["name"]
     if name not in _TYPES:
-        raise Problem(404, "NOT_FOUND", "Not Found.")
+        raise Problem(404, "NOT_FOUND", NO_PATH)
     return Response(_file(name), media_type=_TYPES[name], headers=_FOR_A_DAY)
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bff.problem import Problem
+from bff.problem import NO_PATH, Problem
 from bff.visit import Networks, is_in, visit_of
 
 PATIENCE: Final = 2.0  # seconds; an orchestrator asks every few
@@ -53,7 +53,7 @@ def _readyz(channel: grpc.aio.Channel) -> Endpoint:
 def _metrics(registry: CollectorRegistry, monitors: Networks) -> Endpoint:
     async def metrics(request: Request) -> Response:
         if not is_in(visit_of(request.scope).address, monitors):
-            raise Problem(404, "NOT_FOUND", "Not Found.")
+            raise Problem(404, "NOT_FOUND", NO_PATH)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return metrics

@@ -17,10 +17,11 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from starlette.responses import Response
 
-from bff.names import camel
+from bff.names import camel, camel_within
 
 MOST_FIELDS: Final = 50  # a hostile body could have a fault in each of its values
 MOST_TOLD: Final = 3
+NO_PATH: Final = "There is nothing at this path."
 
 STATUS: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 422,
@@ -170,7 +171,10 @@ def _add_details(problem: Problem, status: Any) -> None:
             problem.reason = info.reason
             problem.metadata = dict(info.metadata)
         elif detail.Unpack(bad):
-            problem.fields = [Fault(camel(v.field), v.description) for v in bad.field_violations]
+            problem.fields = [
+                Fault(camel(violation.field), camel_within(violation.description))
+                for violation in bad.field_violations
+            ]
             if problem.status == STATUS[grpc.StatusCode.INVALID_ARGUMENT]:
                 problem.detail = _told(problem.fields)  # the server's sentence has proto names
         elif detail.Unpack(retry):

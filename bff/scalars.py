@@ -10,6 +10,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from bff import wellknown
 from bff.problem import Invalid
 from bff.to_json import WideIntegers, type_of
+from buf.validate import validate_pb2
 
 Read = Callable[[Any], Any]  # JSON value → field value
 
@@ -40,7 +41,7 @@ def reader(field: FieldDescriptor) -> Read:
     if field.type in _BOUNDS:
         return _integer(*_BOUNDS[field.type], as_text=field.type in WideIntegers)
     if field.enum_type is not None:
-        return _enum(field.enum_type)
+        return _enum(field, field.enum_type)
     match field.type:
         case type_of.TYPE_DOUBLE:
             return wellknown.finite
@@ -80,11 +81,14 @@ def _is_whole(value: Any, *, as_text: bool) -> bool:
     return as_text and type(value) is str and _DIGITS.fullmatch(value) is not None
 
 
-def _enum(descriptor: EnumDescriptor) -> Read:
+def _enum(field: FieldDescriptor, descriptor: EnumDescriptor) -> Read:
+    """Read the name of any value; a refusal offers those that the contract allows here."""
     if descriptor.full_name == "google.protobuf.NullValue":
         return _null
     numbers = {value.name: value.number for value in descriptor.values}
-    rule = f"must be one of {', '.join(numbers)}"
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    allowed = allowed_numbers(rules.repeated.items if field.is_repeated else rules, descriptor)
+    rule = f"must be one of {', '.join(name for name in numbers if numbers[name] in allowed)}"
 
     def read(value: Any) -> int:
         if type(value) is not str or value not in numbers:
@@ -92,6 +96,12 @@ def _enum(descriptor: EnumDescriptor) -> Read:
         return numbers[value]
 
     return read
+
+
+def allowed_numbers(rules: Any, descriptor: EnumDescriptor) -> set[int]:
+    """Answer the values of an enum that the rules of a field, or of its elements, leave."""
+    every = {value.number for value in descriptor.values}
+    return set(getattr(rules.enum, "in") or every) - set(rules.enum.not_in)
 
 
 def _null(value: Any) -> int:

@@ -138,14 +138,13 @@ def texts_of_query(query: bytes) -> dict[str, list[str]]:
 def take_all(message: Message, takes: dict[str, Take], texts: dict[str, list[str]]) -> None:
     """Set the fields that are given, or raise Invalid with all their faults."""
     faults: list[Fault] = []
+    if not texts.keys() <= takes.keys():
+        allowed = ", ".join(sorted(takes)) or "none"
+        faults.append(Fault("", f"has an unknown parameter; allowed are: {allowed}"))
     for name, given in texts.items():
-        take = takes.get(name)
-        if take is None:
-            allowed = ", ".join(sorted(takes)) or "none"
-            faults.append(Fault("", f"has an unknown parameter; allowed are: {allowed}"))
-            continue
         try:
-            take(message, given)
+            if name in takes:
+                takes[name](message, given)
         except Invalid as invalid:
             faults += invalid.under(name)
     if faults:

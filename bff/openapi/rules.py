@@ -1,12 +1,13 @@
 """The contract's validation rules as keywords of JSON Schema."""
 
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import protovalidate
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from bff.scalars import allowed_numbers
 from bff.to_json import WideIntegers
 from buf.validate import validate_pb2
 
@@ -44,7 +45,7 @@ def restrict(schema: Schema, field: FieldDescriptor, rules: Any) -> Schema:
     if kind == "string":
         return schema | _keywords(held, _TEXT) | _format(held) | _choice(held)
     if kind == "enum" and field.enum_type is not None:
-        return _enum(schema, field, held)
+        return _enum(schema, rules, field.enum_type)
     if kind in {"double", "float", "int32", "uint32", "sint32", "fixed32", "sfixed32"}:
         return schema | _keywords(held, _BOUNDS) | _choice(held)
     return schema
@@ -80,11 +81,10 @@ def _choice(held: Any) -> Schema:
     return {"enum": allowed} if allowed else {}
 
 
-def _enum(schema: Schema, field: FieldDescriptor, held: Any) -> Schema:
+def _enum(schema: Schema, rules: Any, descriptor: EnumDescriptor) -> Schema:
     """Answer a schema of its own where rules leave only some of the values."""
-    values = cast(Any, field.enum_type).values
-    allowed = set(getattr(held, "in")) or {value.number for value in values}
-    allowed -= set(held.not_in)
+    values = descriptor.values
+    allowed = allowed_numbers(rules, descriptor)
     if len(allowed) == len(values):
         return schema
     return {"type": "string", "enum": [value.name for value in values if value.number in allowed]}

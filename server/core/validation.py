@@ -18,6 +18,8 @@ from server.core.errors import InvalidField, InvalidFields
 MAX_FIELDS = 16
 MAX_RULE = 200
 
+_EMPTY = frozenset({"must be at least 1 characters", "must contain at least 1 item(s)"})
+
 _validator = protovalidate.Validator()
 
 
@@ -114,7 +116,7 @@ def _said(descriptor: Descriptor, violation: Any) -> tuple[str, str]:
 
 
 def _worded(descriptor: Descriptor, elements: Iterable[Any], violation: Any) -> str:
-    """Say patterns and enums in words: the validator writes regexes and numbers."""
+    """Say in words what the validator says in regexes, numbers and for fields alone."""
     field = _field_at(descriptor, elements)
     if field is None:
         return ""
@@ -122,7 +124,9 @@ def _worded(descriptor: Descriptor, elements: Iterable[Any], violation: Any) -> 
         return str(field.GetOptions().Extensions[rule_text_pb2.rule_text])
     if violation.rule_id.startswith("enum.") and field.enum_type is not None:
         return f"must be one of {', '.join(_allowed(field, field.enum_type))}"
-    return ""
+    if violation.message in _EMPTY:
+        return "must not be empty"
+    return str(violation.message).replace("value is empty, which is not", "must be", 1)
 
 
 def _field_at(descriptor: Descriptor | None, elements: Iterable[Any]) -> FieldDescriptor | None:

@@ -73,6 +73,20 @@ async def test_a_query_fills_the_request(web: httpx.AsyncClient, clinic: Any) ->
     assert not request.HasField("max_fee")
 
 
+async def test_unknown_parameters_are_told_once(web: httpx.AsyncClient) -> None:
+    answer = await web.get("/api/notifications?page=1&size=2&pageSize=x")
+    assert [fault["field"] for fault in answer.json()["fields"]] == ["", "pageSize"]
+    assert answer.json()["detail"].startswith("the request has an unknown parameter; allowed are: ")
+
+
+async def test_an_enum_offers_what_the_contract_allows_there(web: httpx.AsyncClient) -> None:
+    answer = await web.post("/api/auth/register", json={"role": "patient"})
+    told = {fault["field"]: fault["rule"] for fault in answer.json()["fields"]}
+    assert told["role"] == "must be one of ROLE_PATIENT, ROLE_DOCTOR"
+    answer = await web.get("/api/appointments?statuses=BOOKED")
+    assert "UNSPECIFIED" not in answer.json()["fields"][0]["rule"]
+
+
 async def test_times_days_and_enums_stand_in_a_query(web: httpx.AsyncClient, clinic: Any) -> None:
     url = "/api/appointments?fromTime=2030-01-31T09:00:00Z&statuses=APPOINTMENT_STATUS_BOOKED"
     assert (await web.get(url)).status_code == 200
@@ -145,7 +159,10 @@ async def test_fields_of_a_refusal_have_their_json_names(
     web: httpx.AsyncClient, clinic: Any
 ) -> None:
     clinic.failure = errors.InvalidFields(
-        fields=[("start_time", "must be later"), ("rules[3].valid_until", "must be after")]
+        fields=[
+            ("start_time", "must be later"),
+            ("rules[3].valid_until", "must be after valid_from"),
+        ]
     )
     answer = await web.post("/api/appointments", json=BOOKING)
     assert answer.status_code == 422
@@ -153,7 +170,9 @@ async def test_fields_of_a_refusal_have_their_json_names(
         "startTime",
         "rules[3].validUntil",
     ]
-    assert answer.json()["detail"] == "startTime must be later; rules[3].validUntil must be after."
+    assert answer.json()["detail"] == (
+        "startTime must be later; rules[3].validUntil must be after validFrom."
+    )
 
 
 @pytest.mark.parametrize(

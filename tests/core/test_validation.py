@@ -48,6 +48,19 @@ def test_a_list_of_enum_values_leaves_out_what_may_not_be_in_it() -> None:
     assert "UNSPECIFIED" not in rule
 
 
+def test_what_is_empty_is_told_like_what_is_wrong() -> None:
+    assert rules(auth.LoginRequest()) == {
+        "email": "must be a valid email address",
+        "password": "must not be empty",
+    }
+    booking = appointment.BookAppointmentRequest(request_id="x")
+    booking.start_time.GetCurrentTime()
+    assert rules(booking) == {
+        "request_id": "must be a valid UUID",
+        "practice_id": "must be a valid UUID",
+    }
+
+
 def test_every_pattern_of_the_contract_has_its_words() -> None:
     for module in (auth, directory, appointment):
         for message in module.DESCRIPTOR.message_types_by_name.values():
