@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
 
 from server.appointment.models import Appointment, PaymentTransaction
-from server.appointment.states import IllegalStatusChange, check_change
+from server.appointment.states import check_change, illegal
 from server.appointment.view import FIND, view
 from server.appointment.writes import record
 from server.availability import service as availability
@@ -83,10 +83,7 @@ async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     """Note that the clinic expects the patient; confirming again changes nothing."""
     row = await _find_for_clinic(tx, appointment_id)
     if row["status"] != "booked":
-        raise IllegalStatusChange(
-            f"An appointment that is {row['status']} cannot be confirmed.",
-            metadata={"current": row["status"].upper(), "wanted": "BOOKED"},
-        )
+        raise illegal(row["status"], "booked", "confirmed")
     if row["confirm_time"]:
         return row
     changed = await _change(tx, appointment_id, "booked", confirmed=tx.now)

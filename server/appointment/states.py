@@ -15,6 +15,15 @@ LEGAL: dict[str, frozenset[str]] = {
     "cancelled": frozenset(),
     "no_show": frozenset({"booked"}),
 }
+_SAID = {
+    "pending_payment": "waiting for its payment",
+    "booked": "booked",
+    "checked_in": "checked in",
+    "in_consultation": "under way",
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "no_show": "marked as missed",
+}
 ACTIVE = frozenset({"pending_payment", "booked", "checked_in", "in_consultation"})
 
 
@@ -27,7 +36,16 @@ class IllegalStatusChange(FailedPrecondition):
 def check_change(current: str, wanted: str) -> None:
     """Raise IllegalStatusChange, naming both states, unless the change is legal."""
     if wanted not in LEGAL[current]:
-        raise IllegalStatusChange(
-            f"An appointment that is {current} cannot become {wanted}.",
-            metadata={"current": current.upper(), "wanted": wanted.upper()},
-        )
+        raise illegal(current, wanted, _SAID[wanted])
+
+
+def illegal(current: str, wanted: str, change: str) -> IllegalStatusChange:
+    """Answer the refusal of a change, which `change` names as a participle."""
+    again = current == wanted and current != "booked"
+    state = _SAID[current]
+    return IllegalStatusChange(
+        f"The appointment is {state} already."
+        if again
+        else f"The appointment is {state} and cannot be {change}.",
+        metadata={"current": current.upper(), "wanted": wanted.upper()},
+    )

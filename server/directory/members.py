@@ -72,6 +72,12 @@ SET_PRACTICE = sql(
 )
 
 
+class AlreadyMember(AlreadyExists):
+    """A person is a member of a clinic once."""
+
+    text = "This person works at the clinic already."
+
+
 class LastOwner(FailedPrecondition):
     """A clinic keeps at least one owner."""
 
@@ -108,7 +114,7 @@ async def add(tx: Transaction, clinic_id: UUID, *, email: str, role: str) -> Map
     if account is None:
         raise NotFound("There is no account with this e-mail address.")
     user_id = account["user_id"]
-    with refusing(clinic_member_pkey=AlreadyExists):
+    with refusing(clinic_member_pkey=AlreadyMember):
         row = await tx.one(INSERT, clinic=clinic_id, user=user_id, new_role=role, now=tx.now)
     assert row is not None  # noqa: S101 - an INSERT of one row
     await _set_practice(tx, clinic_id, user_id, "active")

@@ -114,6 +114,10 @@ async def test_an_ended_visit_changes_no_more(booked: Booked) -> None:
             "ILLEGAL_STATUS_CHANGE",
         )
         assert refusal.metadata["current"] == "CANCELLED"
+    refusal = await refused(booked.call("CancelAppointment", booked.patient))
+    assert refusal.text == "The appointment is cancelled already."
+    refusal = await refused(booked.call("MarkNoShow", booked.practice.doctor))
+    assert refusal.text == "The appointment is cancelled and cannot be marked as missed."
 
 
 @pytest.mark.parametrize("change", ["ConfirmAppointment", "CompleteAppointment", "MarkNoShow"])

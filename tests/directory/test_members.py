@@ -200,6 +200,7 @@ async def test_a_member_cannot_be_added_twice(clinic: Clinic) -> None:
     member = await clinic.of_role(FRONT_DESK)
     refusal = await refused(clinic.add(clinic.owner, member, MANAGER))
     assert refusal.code is grpc.StatusCode.ALREADY_EXISTS
+    assert refusal.text == "This person works at the clinic already."
     assert (await clinic.roles())[str(member.user_id)] == FRONT_DESK
 
 
