@@ -14,6 +14,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from bff.names import camel
 
 _PARAGRAPH: Final = re.compile(r"\n\s*\n")
+_STARRED: Final = re.compile(r"^ *[*-] +", re.MULTILINE)
+_INDENTED: Final = re.compile(r"^ {3,}", re.MULTILINE)
+_LINK: Final = re.compile(r"\[([\w.]+)\]\[\1\]")  # to a type, as Google's comments write it
 _PROTO_NAME: Final = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 
 # Numbers of repeated fields in descriptor.proto, by which source paths name what a comment is on.
@@ -70,10 +73,18 @@ def _field_names(messages: Any) -> Iterator[str]:
 
 
 def _markdown(text: str, fields: set[str]) -> str:
-    paragraphs = (" ".join(part.split()) for part in _PARAGRAPH.split(text.strip()))
+    paragraphs = "\n\n".join(map(_joined, _PARAGRAPH.split(text.strip())))
     return _PROTO_NAME.sub(
-        lambda found: camel(found[0]) if found[0] in fields else found[0], "\n\n".join(paragraphs)
+        lambda found: camel(found[0]) if found[0] in fields else found[0],
+        _LINK.sub(r"`\1`", paragraphs),
     )
+
+
+def _joined(paragraph: str) -> str:
+    """Join the lines of a paragraph; those with a star, else the indented ones, become a list."""
+    item = _STARRED if _STARRED.search(paragraph) else _INDENTED
+    head, *items = (" ".join(part.split()) for part in item.sub("\0", paragraph).split("\0"))
+    return "\n".join([head] * bool(head) + [f"- {text}" for text in items])
 
 
 def comment(full_name: str) -> str:

@@ -173,6 +173,15 @@ def test_every_schema_and_property_is_described() -> None:
             assert inner["description"], (name, field)
 
 
+def test_lists_and_links_of_comments_can_be_read() -> None:
+    schemas = document(ROUTES)["components"]["schemas"]
+    changes = schemas["AppointmentStatus"]["description"].splitlines()
+    assert "- NO_SHOW → BOOKED" in changes
+    days = schemas["Date"]["description"].splitlines()
+    assert "- A year on its own, with a zero month and a zero day." in days
+    assert "- `google.type.TimeOfDay`" in days
+
+
 def test_refusals_name_the_reasons_of_the_contract() -> None:
     booking = operations()["bookAppointment"]
     assert "`SLOT_TAKEN`: The time is taken." in booking["responses"]["409"]["description"]
