@@ -1,28 +1,20 @@
 """The one rule of what can be booked: the offer lists what it lets through, and booking asks it.
 
 `refusal` looks at a start and answers why it cannot be booked, or None. `offered` yields the
-starts for which it answers None. There is no second opinion anywhere.
+starts for which it answers None. Both read `Schedule.free`; there is no second opinion anywhere.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cached_property
+from itertools import chain
 from zoneinfo import ZoneInfo
 
-from server.availability.hours import (
-    DAY,
-    Hours,
-    Span,
-    covered,
-    grid,
-    local_day,
-    merged,
-    on_grid,
-    spans,
-)
+from server.availability import hours, minutes
+from server.availability.hours import DAY, Hours, Span, local_day, on_grid
+from server.availability.minutes import Minutes, Stretch
 
 # A visit and its buffers take at most a day each, and windows may run past midnight.
 MARGIN = 3 * DAY
@@ -81,14 +73,30 @@ class Schedule:
         return self.hours.zone
 
     @cached_property
-    def open(self) -> list[Span]:
-        """The opening hours around the days asked for, by start."""
-        return spans(self.hours, self.first - MARGIN, self.last + MARGIN)
+    def clocks(self) -> list[Stretch]:
+        """How the zone's clocks stand around the days asked for."""
+        return minutes.stretches(self.zone, self.first - MARGIN, self.last + MARGIN)
 
     @cached_property
-    def taken(self) -> list[Span]:
-        """The taken time, merged, by start."""
-        return merged(self.busy)
+    def room(self) -> list[Minutes]:
+        """When a visit can start so that it is with its buffers inside the opening hours."""
+        opened = hours.opened(self.hours, self.clocks, self.first - MARGIN, self.last + MARGIN)
+        before, ahead = self.terms.before, self.terms.length + self.terms.after
+        return [
+            (start + before, end - ahead + 1)
+            for start, end in opened
+            if end - start >= before + ahead
+        ]
+
+    @cached_property
+    def free(self) -> list[Minutes]:
+        """That without the starts from which it would take time that is taken."""
+        before, ahead = self.terms.before, self.terms.length + self.terms.after
+        blocked = (
+            (minutes.floor(busy.start) - ahead + 1, minutes.ceil(busy.end) + before)
+            for busy in self.busy
+        )
+        return list(minutes.without(self.room, minutes.merged(blocked)))
 
 
 def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | None:
@@ -102,18 +110,23 @@ def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | Non
         return Refusal.HORIZON
     if not on_grid(schedule.zone, start, terms.interval, terms.offset):
         return Refusal.OFF_GRID
-    return _no_room(schedule, terms.taken(start))
+    minute = minutes.floor(start)
+    if not minutes.touching(schedule.room, minute, minute + 1):
+        return Refusal.OUTSIDE_HOURS
+    if not minutes.touching(schedule.free, minute, minute + 1):
+        return Refusal.BUSY
+    return None
 
 
 def offered(schedule: Schedule, now: datetime) -> Iterator[datetime]:
     """Yield every start on the schedule's days that can be booked, in order."""
     first = max(schedule.first, local_day(schedule.zone, now))
     last = min(schedule.last, last_day(schedule, now))
-    for span in schedule.open:
-        for start in grid(schedule.zone, span, schedule.terms.interval, schedule.terms.offset):
-            day = local_day(schedule.zone, start)
-            if first <= day <= last and refusal(schedule, start, now) is None:
-                yield start
+    if first <= last:
+        terms = schedule.terms
+        within = _on_days(schedule, first, last, _earliest(terms, now))
+        starts = minutes.grid(schedule.clocks, within, terms.interval, terms.offset)
+        yield from minutes.instants(chain.from_iterable(starts))
 
 
 def last_day(schedule: Schedule, now: datetime) -> date:
@@ -121,19 +134,17 @@ def last_day(schedule: Schedule, now: datetime) -> date:
     return local_day(schedule.zone, now) + schedule.terms.horizon * DAY
 
 
-def _no_room(schedule: Schedule, wanted: Span) -> Refusal | None:
-    if not covered(_around(schedule.open, wanted), wanted):
-        return Refusal.OUTSIDE_HOURS
-    if any(
-        busy.start < wanted.end and wanted.start < busy.end
-        for busy in _around(schedule.taken, wanted)
-    ):
-        return Refusal.BUSY
-    return None
+def _earliest(terms: Terms, now: datetime) -> int:
+    """Answer the first minute that is neither past nor inside the notice."""
+    return max(minutes.floor(now) + 1, minutes.ceil(now + timedelta(minutes=terms.notice)))
 
 
-def _around(ordered: Sequence[Span], wanted: Span) -> Sequence[Span]:
-    """Answer those of the merged spans that can touch `wanted`."""
-    first = max(0, bisect_right(ordered, wanted.start, key=lambda span: span.start) - 1)
-    last = bisect_right(ordered, wanted.end, key=lambda span: span.start)
-    return ordered[first:last]
+def _on_days(schedule: Schedule, first: date, last: date, earliest: int) -> list[Minutes]:
+    """Cut what is free to the local days from `first` to `last`, not before `earliest`."""
+    days = [minutes.midnight(first), minutes.midnight(last + DAY)]
+    opening, closing = minutes.from_local(schedule.clocks, days)
+    opening = max(opening, earliest)
+    return [
+        (max(start, opening), min(end, closing))
+        for start, end in minutes.touching(schedule.free, opening, closing)
+    ]
