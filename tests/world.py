@@ -18,6 +18,8 @@ from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2 as availability_pb
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
+from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
@@ -26,6 +28,8 @@ from server.availability import edit
 from server.availability import service as availability
 from server.availability.hours import Rule, Window
 from server.availability.servicer import AvailabilityServicer
+from server.calendar.feeds import Secrets
+from server.calendar.servicer import CalendarServicer
 from server.core import log, rpc, wire
 from server.core.access import Caller
 from server.core.channel import InProcessChannel
@@ -146,6 +150,9 @@ class World:
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
             AppointmentServicer(self.db, pager), registry
         )
+        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(
+            CalendarServicer(self.db, Secrets(b"a secret for the feeds of tests")), registry
+        )
         directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(
             DirectoryServicer(
                 self.db,
@@ -158,6 +165,7 @@ class World:
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
+            (calendar_pb, calendar_service_pb2_grpc.CalendarServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
         )
@@ -217,7 +225,9 @@ class World:
         await self.member(practice.owner, practice.clinic_id, made, "front_desk")
         return made
 
-    async def book(self, patient: Person, practice: PracticeOf, start: datetime) -> Any:
+    async def book(
+        self, patient: Person, practice: PracticeOf, start: datetime, **more: Any
+    ) -> Any:
         """Book, and answer the appointment."""
         answer = await self.call(
             "BookAppointment",
@@ -225,6 +235,7 @@ class World:
             request_id=uuid4(),
             practice_id=practice.practice_id,
             start_time=start,
+            **more,
         )
         return answer.appointment
 

@@ -10,6 +10,8 @@ _ONE: Final = "/api/appointments/{appointment_id}"
 ROUTES: Final = (
     Route("POST", "/api/appointments", f"{_SERVICE}.BookAppointment", status=201),
     Route("GET", "/api/appointments", f"{_SERVICE}.ListAppointments"),
+    Route("POST", "/api/holds", f"{_SERVICE}.HoldSlot", status=201),
+    Route("DELETE", "/api/holds/{hold_id}", f"{_SERVICE}.ReleaseHold"),
     Route("GET", _ONE, f"{_SERVICE}.GetAppointment"),
     Route("POST", f"{_ONE}/confirm", f"{_SERVICE}.ConfirmAppointment"),
     Route("POST", f"{_ONE}/cancel", f"{_SERVICE}.CancelAppointment"),

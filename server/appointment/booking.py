@@ -6,46 +6,20 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import bindparam, insert
 
+from server.appointment import holding
 from server.appointment.models import Appointment, PaymentTransaction
+from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
 from server.appointment.writes import record
+from server.availability import claims
 from server.availability import service as availability
 from server.availability.hours import local_day
 from server.availability.schedule import Offer
-from server.availability.slots import Refusal, refusal
 from server.core.db import Transaction, refusing, sql
-from server.core.errors import AlreadyExists, FailedPrecondition
 from server.core.ids import new_id
 
-
-class SlotTaken(AlreadyExists):
-    """Somebody else has the time."""
-
-    reason = "SLOT_TAKEN"
-    text = "The time is taken; choose another one."
-
-
-class PatientBusy(AlreadyExists):
-    """The patient has another visit then."""
-
-    reason = "PATIENT_BUSY"
-    text = "The patient has another appointment at that time."
-
-
-class NotBookable(FailedPrecondition):
-    """A rule of the practice refuses the time; `rule` in the metadata names it."""
-
-    reason = "NOT_BOOKABLE"
-
-    def __init__(self, why: Refusal) -> None:
-        super().__init__(
-            f"The start {why.value}.",
-            fields=(("start_time", why.value),),
-            metadata={"rule": why.name},
-        )
-
-
-_CLAIM = availability.claim()
+_REPLACED = holding.replaced()
+_CLAIM = claims.claim(holding.ids(_REPLACED))
 _VISIT = (
     insert(Appointment)
     .values(
@@ -81,7 +55,7 @@ _PAYMENT = (
     .returning(PaymentTransaction)
     .cte("payment_made")
 )
-_BOOK = sql(view(_VISIT, _PAYMENT).add_cte(_CLAIM))
+_BOOK = sql(view(_VISIT, _PAYMENT).add_columns(holding.listed(_REPLACED)).add_cte(_CLAIM))
 
 
 async def book(
@@ -92,35 +66,34 @@ async def book(
     visit_type_id: UUID | None,
     start: datetime,
     reason: str,
+    hold_id: UUID | None = None,
 ) -> asyncpg.Record:
     """Book a visit; `visit_type_id` None is the practice's default. The calendar must be locked.
 
+    The patient's holds that are in the way end, and so does `hold_id`.
     Raises NotFound, NotBookable, SlotTaken and PatientBusy.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
-    _check(refusal(offer.schedule, start, tx.now))
+    check(offer, start, tx.now)
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
         (row,) = await tx.all(
-            _BOOK, **_values(tx, offer, start), patient=patient_id, why=reason.strip()
+            _BOOK,
+            **_values(tx, offer, start),
+            patient=patient_id,
+            holder=patient_id,
+            hold=hold_id,
+            why=reason.strip(),
         )
+    holding.record_ended(tx, row["ended_holds"])
     record(tx, "appointment.booked", row, fields=("status",))
     return row
 
 
-def _check(why: Refusal | None) -> None:
-    if why is Refusal.BUSY:
-        raise SlotTaken
-    if why:
-        raise NotBookable(why)
-
-
 def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]:
-    visit, taken = offer.schedule.terms.visit(start), offer.schedule.terms.taken(start)
+    visit = offer.schedule.terms.visit(start)
     return {
+        **holding.time_of(offer, start),
         "claim_id": new_id(tx.now),
-        "claim_doctor": offer.doctor_id,
-        "claim_start": taken.start,
-        "claim_end": taken.end,
         "claim_kind": "appointment",
         "claim_expire": None,
         "clinic": offer.clinic_id,

@@ -3,7 +3,7 @@
 import asyncpg
 
 from carelane.appointment.v1 import appointment_pb2 as pb
-from carelane.appointment.v1 import transaction_pb2
+from carelane.appointment.v1 import hold_pb2, transaction_pb2
 from server.core import wire
 
 STATUSES = wire.EnumNames(pb.AppointmentStatus)
@@ -38,6 +38,18 @@ def from_row(row: asyncpg.Record) -> pb.Appointment:
         cancelled_by=_PARTIES.number(row["cancelled_by"]),
         cancel_reason=row["cancel_reason"],
         etag=f"r{row['revision']}",
+    )
+
+
+def from_hold(row: asyncpg.Record) -> hold_pb2.Hold:
+    """Write a hold."""
+    return hold_pb2.Hold(
+        hold_id=str(row["hold_id"]),
+        practice_id=str(row["practice_id"]),
+        visit_type_id=str(row["visit_type_id"]),
+        start_time=wire.from_time(row["start_time"]),
+        end_time=wire.from_time(row["end_time"]),
+        expire_time=wire.from_time(row["expire_time"]),
     )
 
 

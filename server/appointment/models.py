@@ -114,3 +114,32 @@ class PaymentTransaction(Base):
     status: Mapped[str] = mapped_column(server_default=text("'pending'"))
     settle_time: Mapped[datetime | None]
     create_time: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class Hold(Base):
+    """A time kept for somebody for some minutes; its claim has the same id and ends with it."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        ForeignKeyConstraint(["hold_id"], ["claim.claim_id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+        ),
+        ForeignKeyConstraint(
+            ["practice_id", "visit_type_id"],
+            ["visit_type.practice_id", "visit_type.visit_type_id"],
+        ),
+        CheckConstraint("start_time < end_time", name="order"),
+        Index("hold_holder", "holder_id", "expire_time"),
+        {"info": {"access": "person"}},
+    )
+    hold_id: Mapped[UUID] = mapped_column(primary_key=True)
+    holder_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
+    clinic_id: Mapped[UUID]
+    practice_id: Mapped[UUID]
+    doctor_id: Mapped[UUID]
+    visit_type_id: Mapped[UUID]
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime]
+    expire_time: Mapped[datetime]
+    create_time: Mapped[datetime] = mapped_column(server_default=NOW)

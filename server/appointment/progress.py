@@ -1,4 +1,4 @@
-"""Following a visit to its end: confirm, cancel, complete, no-show."""
+"""Following a visit to its end: confirm, check in, start, cancel, complete, no-show."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.states import IllegalStatusChange, check_change
 from server.appointment.view import FIND, view
 from server.appointment.writes import record
-from server.availability import service as availability
+from server.availability import claims
 from server.availability.hours import local_day
 from server.core.db import Lock, Reader, Transaction, sql
 from server.core.errors import FailedPrecondition, NotFound, PermissionDenied
@@ -55,7 +55,7 @@ _PAID = (
     .returning(PaymentTransaction)
     .cte("paid")
 )
-_FREED = availability.release(
+_FREED = claims.release(
     select(_CHANGED.c.appointment_id).where(_CHANGED.c.status == "cancelled").cte("called_off")
 )
 _CHANGE = sql(view(_CHANGED, _PAID).add_cte(_FREED))
@@ -105,6 +105,29 @@ async def cancel(tx: Transaction, appointment_id: UUID, *, reason: str) -> async
         tx, appointment_id, "cancelled", party=party, why=reason.strip(), payment="voided"
     )
     record(tx, "appointment.cancelled", changed, fields=("status", "cancel_reason"))
+    return changed
+
+
+async def check_in(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the patient is at the clinic, on the local day of the visit."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "checked_in")
+    today = local_day(ZoneInfo(row["time_zone"]), tx.now)
+    if today < row["local_date"]:
+        raise TooEarly("The visit is on a later day.")
+    if today > row["local_date"]:
+        raise TooLate("The visit was on an earlier day.")
+    changed = await _change(tx, appointment_id, "checked_in")
+    record(tx, "appointment.checked_in", changed, fields=("status",))
+    return changed
+
+
+async def start(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the patient is with the doctor now."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "in_consultation")
+    changed = await _change(tx, appointment_id, "in_consultation")
+    record(tx, "appointment.started", changed, fields=("status",))
     return changed
 
 

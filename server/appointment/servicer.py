@@ -1,6 +1,7 @@
 """AppointmentService: messages in, messages out."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,8 +12,8 @@ from google.protobuf.message import Message
 
 from carelane.appointment.v1 import appointment_service_pb2 as pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
-from server.appointment import booking, lists, progress
-from server.appointment.messages import STATUSES, from_row
+from server.appointment import booking, holding, lists, progress
+from server.appointment.messages import STATUSES, from_hold, from_row
 from server.availability import service as availability
 from server.core import rpc, wire
 from server.core.db import Database, Transaction
@@ -26,9 +27,12 @@ Change = Callable[[Transaction, UUID], Awaitable[asyncpg.Record]]
 class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceServicer):
     """Serves booking, the lists of both sides, and the way of a visit to its end."""
 
-    def __init__(self, db: Database, pager: Pager) -> None:
+    def __init__(
+        self, db: Database, pager: Pager, *, hold_time: timedelta = holding.LASTING
+    ) -> None:
         self._db = db
         self._pager = pager
+        self._hold_time = hold_time
 
     async def BookAppointment(
         self, request: pb.BookAppointmentRequest, context: Context
@@ -36,6 +40,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
         visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         start = wire.to_time(request.start_time, "start_time")
+        hold_id = wire.to_optional_id(request.hold_id, "hold_id")
         lock = availability.lock_by_practice(practice_id)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             row = await booking.book(
@@ -45,8 +50,34 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 visit_type_id=visit_type_id,
                 start=start,
                 reason=request.reason,
+                hold_id=hold_id,
             )
             return tx.answer(pb.BookAppointmentResponse(appointment=from_row(row)))
+
+    async def HoldSlot(self, request: pb.HoldSlotRequest, context: Context) -> pb.HoldSlotResponse:
+        caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
+        visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
+        start = wire.to_time(request.start_time, "start_time")
+        lock = holding.lock(practice_id, caller)
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            row = await holding.hold(
+                tx,
+                tx.user_id,
+                practice_id=practice_id,
+                visit_type_id=visit_type_id,
+                start=start,
+                lasting=self._hold_time,
+            )
+            return tx.answer(pb.HoldSlotResponse(hold=from_hold(row)))
+
+    async def ReleaseHold(
+        self, request: pb.ReleaseHoldRequest, context: Context
+    ) -> pb.ReleaseHoldResponse:
+        hold_id = wire.to_id(request.hold_id, "hold_id")
+        lock = holding.lock_hold(hold_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            await holding.release(tx, hold_id)
+            return tx.answer(pb.ReleaseHoldResponse())
 
     async def GetAppointment(
         self, request: pb.GetAppointmentRequest, context: Context

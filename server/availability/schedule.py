@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from server.appointment import queries as appointment
 from server.availability.hours import Hours, Rule, Span, Window
 from server.availability.models import Claim, DateOverride, WeeklyRule
-from server.availability.slots import MARGIN, Schedule, Terms
+from server.availability.slots import MARGIN, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
 
@@ -67,6 +68,7 @@ def overrides_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
 
 _PRACTICE, _VISIT = directory.practices(), directory.visit_types()
 _INSTANT = TIMESTAMP(timezone=True)
+_OWN_HOLD = appointment.own_holds()
 
 _BUSY = (
     select(
@@ -79,6 +81,8 @@ _BUSY = (
             bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
         ),
         or_(Claim.expire_time.is_(None), Claim.expire_time > func.app_now()),
+        Claim.claim_id.is_distinct_from(bindparam("moved", None, type_=Uuid)),
+        Claim.claim_id.not_in(select(_OWN_HOLD.c.hold_id)),
     )
     .lateral("busy")
 )
@@ -200,6 +204,12 @@ def _terms(row: asyncpg.Record) -> Terms:
         offset=row["offset_minutes"],
         notice=row["notice_minutes"],
         horizon=row["horizon_days"],
+        from_opening=row["from_opening"],
+        business_days=row["business_days"],
+        capacity=row["capacity"],
+        limits=Limits(
+            row["day_visits"], row["day_minutes"], row["week_visits"], row["week_minutes"]
+        ),
     )
 
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, TIMESTAMP, Uuid, bindparam, delete, func, literal, select
+from sqlalchemy import bindparam, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from server.availability import schedule as schedules
 from server.availability.hours import DAY, local_day
-from server.availability.models import Calendar, Claim
+from server.availability.models import Calendar
 from server.availability.schedule import Offer
-from server.availability.slots import MARGIN, offered
+from server.availability.slots import offered
 from server.core.access import Caller
 from server.core.db import Lock, Reader, Transaction, sql
 from server.core.errors import NotFound, Unauthenticated
@@ -108,47 +108,6 @@ async def next_free(reader: Reader, doctor_id: UUID, now: datetime) -> dict[UUID
     )
     firsts = ((offer.practice_id, next(offered(offer.schedule, now), None)) for offer in offers)
     return {practice_id: start for practice_id, start in firsts if start}
-
-
-def claim(prefix: str = "claimed") -> CTE:
-    """Take time, as part of a statement of the caller's: removes expired claims in the way, first.
-
-    Its parameters are `claim_id`, `claim_doctor`, `claim_start`, `claim_end`, `claim_kind` and
-    `claim_expire`; a taken time violates the constraint `claim_overlap`.
-    """
-    owner = bindparam("claim_doctor", type_=Uuid)
-    start = bindparam("claim_start", type_=TIMESTAMP(timezone=True))
-    end = bindparam("claim_end", type_=TIMESTAMP(timezone=True))
-    expired = (
-        delete(Claim)
-        .where(
-            Claim.doctor_id == owner,
-            Claim.start_time > start - timedelta(days=MARGIN.days),
-            Claim.start_time < end,
-            Claim.end_time > start,
-            Claim.expire_time <= func.app_now(),
-        )
-        .returning(Claim.claim_id)
-        .cte(f"{prefix}_expired")
-    )
-    # Reading the count makes the deletion come first.
-    gone = select(func.count().label("n")).select_from(expired).subquery()
-    columns = ("claim_id", "doctor_id", "start_time", "end_time", "kind", "expire_time")
-    values = select(
-        bindparam("claim_id", type_=Uuid),
-        owner,
-        start,
-        end,
-        bindparam("claim_kind", type_=Claim.kind.type),
-        bindparam("claim_expire", type_=TIMESTAMP(timezone=True)),
-    ).where(gone.c.n >= 0)
-    return insert(Claim).from_select(columns, values).returning(Claim.claim_id).cte(prefix)
-
-
-def release(claim_ids: CTE, name: str = "released") -> CTE:
-    """Free the time of the claims whose ids are the first column of `claim_ids`."""
-    ids = select(next(iter(claim_ids.c)))
-    return delete(Claim).where(Claim.claim_id.in_(ids)).returning(Claim.claim_id).cte(name)
 
 
 def _from(offer: Offer, first: date | None, days: int, now: datetime) -> Offer:

@@ -1,5 +1,7 @@
 """AvailabilityService: messages in, messages out."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -8,7 +10,7 @@ from carelane.availability.v1 import availability_service_pb2 as pb
 from carelane.availability.v1 import availability_service_pb2_grpc
 from server.availability import edit, messages, service
 from server.core import rpc, wire
-from server.core.db import Database
+from server.core.db import Database, Reader
 from server.core.errors import EtagMismatch
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -45,16 +47,27 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         return pb.GetAvailabilityResponse(availability=messages.from_hours(found))
 
     async def GetSlots(self, request: pb.GetSlotsRequest, context: Context) -> pb.GetSlotsResponse:
-        days = await service.free_slots(
-            self._db,
-            self._db.clock.now(),
-            wire.to_id(request.doctor_id, "doctor_id"),
-            practice_id=wire.to_optional_id(request.practice_id, "practice_id"),
-            visit_type_id=wire.to_optional_id(request.visit_type_id, "visit_type_id"),
-            first=wire.to_optional_date(request, "from_date"),
-            days=request.days or service.DEFAULT_DAYS,
-        )
+        async with self._reader() as reader:
+            days = await service.free_slots(
+                reader,
+                self._db.clock.now(),
+                wire.to_id(request.doctor_id, "doctor_id"),
+                practice_id=wire.to_optional_id(request.practice_id, "practice_id"),
+                visit_type_id=wire.to_optional_id(request.visit_type_id, "visit_type_id"),
+                first=wire.to_optional_date(request, "from_date"),
+                days=request.days or service.DEFAULT_DAYS,
+            )
         return pb.GetSlotsResponse(days=map(messages.from_slots, days))
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Reader]:
+        """Read in the name of who is signed in: they are offered what they hold themselves."""
+        caller = rpc.caller()
+        if caller.user_id is None:
+            yield self._db
+        else:
+            async with self._db.transaction(caller) as tx:
+                yield tx
 
 
 def _check_etag(given: str, current: str) -> None:

@@ -166,6 +166,7 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     doctor_email, doctor_id = doctor
     token = (await walk.login(patient)).access_token
     visits = [{"appointment_id": v.appointment_id} for v in await book(walk, token, doctor_id, 3)]
+    await hold_and_release(walk, token, doctor_id)
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.ConfirmAppointment", own, **visits[0])
     await walk.call("appointment.CancelAppointment", token, **visits[2])
@@ -173,6 +174,17 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.CompleteAppointment", own, **visits[0])
     await walk.call("appointment.MarkNoShow", own, **visits[1])
+
+
+async def hold_and_release(walk: Walk, token: str, doctor_id: UUID) -> None:
+    """Hold a free time and give it back."""
+    slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor_id))
+    time = {
+        "practice_id": slots.days[-1].practice_id,
+        "start_time": slots.days[-1].slots[0].start_time,
+    }
+    held = await walk.call("appointment.HoldSlot", token, **time)
+    await walk.call("appointment.ReleaseHold", token, hold_id=held.hold.hold_id)
 
 
 async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 from server.core.access import ANONYMOUS, Caller
 from server.core.db import Database, Statement, sql
 from server.core.schema import Base
-from tests.rows import NOW, add, add_person, add_practice, add_visit
+from tests.rows import NOW, Practice, add, add_person, add_practice, add_visit
 from tests.security.test_catalogue import TABLES, of_class
 
 HIDDEN = of_class("person", "clinic", "system")
@@ -25,6 +25,7 @@ OWN = {
     "notification",
     "appointment",
     "payment_transaction",
+    "hold",
 }
 
 
@@ -48,6 +49,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     )
     licence = {"licence_council": str(uuid4()), "licence_number": "1", "licence_year": 2011}
     await add(owner, "verification", **doctor, **licence)
+    await add_hold(owner, practice, patient)
     await add_credentials(owner, patient)
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
@@ -58,6 +60,17 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "clinic_feed", **clinic)
     await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
     return {"patient": patient, "doctor": practice.doctor_id, "staff": staff}
+
+
+async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
+    time = {"start_time": NOW, "end_time": NOW + timedelta(minutes=30)}
+    until = {"expire_time": NOW + timedelta(minutes=10)}
+    hold_id, doctor = uuid4(), {"doctor_id": practice.doctor_id}
+    await add(owner, "calendar", **doctor)
+    await add(owner, "claim", claim_id=hold_id, kind="hold", **doctor, **time, **until)
+    ids = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id, **doctor}
+    ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "holder_id": holder}
+    await add(owner, "hold", **ids, **time, **until)
 
 
 async def add_credentials(owner: Any, user_id: UUID) -> None:

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.appointment.v1 import appointment_pb2 as carelane_dot_appointment_dot_v1_dot_appointment__pb2
+from carelane.appointment.v1 import hold_pb2 as carelane_dot_appointment_dot_v1_dot_hold__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1carelane/appointment/v1/appointment_service.proto\x12\x17\x63\x61relane.appointment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)carelane/appointment/v1/appointment.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\x85\x02\n\x16\x42ookAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12\x41\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12#\n\x06reason\x18\x05 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"a\n\x17\x42ookAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"H\n\x15GetAppointmentRequest\x12/\n\x0e\x61ppointment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"`\n\x16GetAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"\x82\x03\n\x17ListAppointmentsRequest\x12Y\n\x08statuses\x18\x01 \x03(\x0e\x32*.carelane.appointment.v1.AppointmentStatusB\x11\xbaH\x0e\x92\x01\x0b\x10\n\"\x07\x82\x01\x04\x10\x01 \x00R\x08statuses\x12\x37\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x39\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tuntilTime\x12I\n\x05order\x18\x04 \x01(\x0e\x32).carelane.appointment.v1.AppointmentOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x8c\x01\n\x18ListAppointmentsResponse\x12H\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0c\x61ppointments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xec\x02\n\x1dListDoctorAppointmentsRequest\x12(\n\tdoctor_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x08\x64octorId\x12(\n\tclinic_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x08\x63linicId\x12.\n\tfrom_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18>(\x00R\x04\x64\x61ys\x12Y\n\x08statuses\x18\x05 \x03(\x0e\x32*.carelane.appointment.v1.AppointmentStatusB\x11\xbaH\x0e\x92\x01\x0b\x10\n\"\x07\x82\x01\x04\x10\x01 \x00R\x08statuses\x12$\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x92\x01\n\x1eListDoctorAppointmentsResponse\x12H\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0c\x61ppointments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x19\x43onfirmAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"d\n\x1a\x43onfirmAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"\x99\x01\n\x18\x43\x61ncelAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\x12#\n\x06reason\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"c\n\x19\x43\x61ncelAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"v\n\x1a\x43ompleteAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"e\n\x1b\x43ompleteAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"m\n\x11MarkNoShowRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"\\\n\x12MarkNoShowResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment*s\n\x10\x41ppointmentOrder\x12!\n\x1d\x41PPOINTMENT_ORDER_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41PPOINTMENT_ORDER_LATEST\x10\x01\x12\x1e\n\x1a\x41PPOINTMENT_ORDER_EARLIEST\x10\x02\x32\xcb\x08\n\x12\x41ppointmentService\x12\x80\x01\n\x0f\x42ookAppointment\x12/.carelane.appointment.v1.BookAppointmentRequest\x1a\x30.carelane.appointment.v1.BookAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12}\n\x0eGetAppointment\x12..carelane.appointment.v1.GetAppointmentRequest\x1a/.carelane.appointment.v1.GetAppointmentResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x83\x01\n\x10ListAppointments\x12\x30.carelane.appointment.v1.ListAppointmentsRequest\x1a\x31.carelane.appointment.v1.ListAppointmentsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x03\x12\x95\x01\n\x16ListDoctorAppointments\x12\x36.carelane.appointment.v1.ListDoctorAppointmentsRequest\x1a\x37.carelane.appointment.v1.ListDoctorAppointmentsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x89\x01\n\x12\x43onfirmAppointment\x12\x32.carelane.appointment.v1.ConfirmAppointmentRequest\x1a\x33.carelane.appointment.v1.ConfirmAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x86\x01\n\x11\x43\x61ncelAppointment\x12\x31.carelane.appointment.v1.CancelAppointmentRequest\x1a\x32.carelane.appointment.v1.CancelAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x8c\x01\n\x13\x43ompleteAppointment\x12\x33.carelane.appointment.v1.CompleteAppointmentRequest\x1a\x34.carelane.appointment.v1.CompleteAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12q\n\nMarkNoShow\x12*.carelane.appointment.v1.MarkNoShowRequest\x1a+.carelane.appointment.v1.MarkNoShowResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1carelane/appointment/v1/appointment_service.proto\x12\x17\x63\x61relane.appointment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)carelane/appointment/v1/appointment.proto\x1a\"carelane/appointment/v1/hold.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xab\x02\n\x16\x42ookAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12\x41\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12#\n\x06reason\x18\x05 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12$\n\x07hold_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x06holdId\"a\n\x17\x42ookAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"\xd9\x01\n\x0fHoldSlotRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12\x41\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\"E\n\x10HoldSlotResponse\x12\x31\n\x04hold\x18\x01 \x01(\x0b\x32\x1d.carelane.appointment.v1.HoldR\x04hold\"`\n\x12ReleaseHoldRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12!\n\x07hold_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06holdId\"\x15\n\x13ReleaseHoldResponse\"H\n\x15GetAppointmentRequest\x12/\n\x0e\x61ppointment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"`\n\x16GetAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"\x82\x03\n\x17ListAppointmentsRequest\x12Y\n\x08statuses\x18\x01 \x03(\x0e\x32*.carelane.appointment.v1.AppointmentStatusB\x11\xbaH\x0e\x92\x01\x0b\x10\n\"\x07\x82\x01\x04\x10\x01 \x00R\x08statuses\x12\x37\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66romTime\x12\x39\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tuntilTime\x12I\n\x05order\x18\x04 \x01(\x0e\x32).carelane.appointment.v1.AppointmentOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05order\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x8c\x01\n\x18ListAppointmentsResponse\x12H\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0c\x61ppointments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xec\x02\n\x1dListDoctorAppointmentsRequest\x12(\n\tdoctor_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x08\x64octorId\x12(\n\tclinic_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x08\x63linicId\x12.\n\tfrom_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18>(\x00R\x04\x64\x61ys\x12Y\n\x08statuses\x18\x05 \x03(\x0e\x32*.carelane.appointment.v1.AppointmentStatusB\x11\xbaH\x0e\x92\x01\x0b\x10\n\"\x07\x82\x01\x04\x10\x01 \x00R\x08statuses\x12$\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x92\x01\n\x1eListDoctorAppointmentsResponse\x12H\n\x0c\x61ppointments\x18\x01 \x03(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0c\x61ppointments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x19\x43onfirmAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"d\n\x1a\x43onfirmAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"\x99\x01\n\x18\x43\x61ncelAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\x12#\n\x06reason\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"c\n\x19\x43\x61ncelAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"v\n\x1a\x43ompleteAppointmentRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"e\n\x1b\x43ompleteAppointmentResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"m\n\x11MarkNoShowRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"\\\n\x12MarkNoShowResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment*s\n\x10\x41ppointmentOrder\x12!\n\x1d\x41PPOINTMENT_ORDER_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41PPOINTMENT_ORDER_LATEST\x10\x01\x12\x1e\n\x1a\x41PPOINTMENT_ORDER_EARLIEST\x10\x02\x32\xae\n\n\x12\x41ppointmentService\x12\x80\x01\n\x0f\x42ookAppointment\x12/.carelane.appointment.v1.BookAppointmentRequest\x1a\x30.carelane.appointment.v1.BookAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12k\n\x08HoldSlot\x12(.carelane.appointment.v1.HoldSlotRequest\x1a).carelane.appointment.v1.HoldSlotResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12t\n\x0bReleaseHold\x12+.carelane.appointment.v1.ReleaseHoldRequest\x1a,.carelane.appointment.v1.ReleaseHoldResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12}\n\x0eGetAppointment\x12..carelane.appointment.v1.GetAppointmentRequest\x1a/.carelane.appointment.v1.GetAppointmentResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x83\x01\n\x10ListAppointments\x12\x30.carelane.appointment.v1.ListAppointmentsRequest\x1a\x31.carelane.appointment.v1.ListAppointmentsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x03\x12\x95\x01\n\x16ListDoctorAppointments\x12\x36.carelane.appointment.v1.ListDoctorAppointmentsRequest\x1a\x37.carelane.appointment.v1.ListDoctorAppointmentsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x89\x01\n\x12\x43onfirmAppointment\x12\x32.carelane.appointment.v1.ConfirmAppointmentRequest\x1a\x33.carelane.appointment.v1.ConfirmAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x86\x01\n\x11\x43\x61ncelAppointment\x12\x31.carelane.appointment.v1.CancelAppointmentRequest\x1a\x32.carelane.appointment.v1.CancelAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x8c\x01\n\x13\x43ompleteAppointment\x12\x33.carelane.appointment.v1.CompleteAppointmentRequest\x1a\x34.carelane.appointment.v1.CompleteAppointmentResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12q\n\nMarkNoShow\x12*.carelane.appointment.v1.MarkNoShowRequest\x1a+.carelane.appointment.v1.MarkNoShowResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +47,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOKAPPOINTMENTREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_BOOKAPPOINTMENTREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_BOOKAPPOINTMENTREQUEST'].fields_by_name['reason']._serialized_options = b'\200\001\001\272H\005r\003\030\364\003'
+  _globals['_BOOKAPPOINTMENTREQUEST'].fields_by_name['hold_id']._loaded_options = None
+  _globals['_BOOKAPPOINTMENTREQUEST'].fields_by_name['hold_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['visit_type_id']._loaded_options = None
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['visit_type_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_HOLDSLOTREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RELEASEHOLDREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RELEASEHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_RELEASEHOLDREQUEST'].fields_by_name['hold_id']._loaded_options = None
+  _globals['_RELEASEHOLDREQUEST'].fields_by_name['hold_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETAPPOINTMENTREQUEST'].fields_by_name['appointment_id']._loaded_options = None
   _globals['_GETAPPOINTMENTREQUEST'].fields_by_name['appointment_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LISTAPPOINTMENTSREQUEST'].fields_by_name['statuses']._loaded_options = None
@@ -88,6 +103,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKNOSHOWREQUEST'].fields_by_name['appointment_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_APPOINTMENTSERVICE'].methods_by_name['BookAppointment']._loaded_options = None
   _globals['_APPOINTMENTSERVICE'].methods_by_name['BookAppointment']._serialized_options = b'\220\002\002\252\355\030\003\n\001\003'
+  _globals['_APPOINTMENTSERVICE'].methods_by_name['HoldSlot']._loaded_options = None
+  _globals['_APPOINTMENTSERVICE'].methods_by_name['HoldSlot']._serialized_options = b'\220\002\002\252\355\030\003\n\001\003'
+  _globals['_APPOINTMENTSERVICE'].methods_by_name['ReleaseHold']._loaded_options = None
+  _globals['_APPOINTMENTSERVICE'].methods_by_name['ReleaseHold']._serialized_options = b'\220\002\002\252\355\030\003\n\001\003'
   _globals['_APPOINTMENTSERVICE'].methods_by_name['GetAppointment']._loaded_options = None
   _globals['_APPOINTMENTSERVICE'].methods_by_name['GetAppointment']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
   _globals['_APPOINTMENTSERVICE'].methods_by_name['ListAppointments']._loaded_options = None
@@ -102,40 +121,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPOINTMENTSERVICE'].methods_by_name['CompleteAppointment']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_APPOINTMENTSERVICE'].methods_by_name['MarkNoShow']._loaded_options = None
   _globals['_APPOINTMENTSERVICE'].methods_by_name['MarkNoShow']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
-  _globals['_APPOINTMENTORDER']._serialized_start=2729
-  _globals['_APPOINTMENTORDER']._serialized_end=2844
-  _globals['_BOOKAPPOINTMENTREQUEST']._serialized_start=241
-  _globals['_BOOKAPPOINTMENTREQUEST']._serialized_end=502
-  _globals['_BOOKAPPOINTMENTRESPONSE']._serialized_start=504
-  _globals['_BOOKAPPOINTMENTRESPONSE']._serialized_end=601
-  _globals['_GETAPPOINTMENTREQUEST']._serialized_start=603
-  _globals['_GETAPPOINTMENTREQUEST']._serialized_end=675
-  _globals['_GETAPPOINTMENTRESPONSE']._serialized_start=677
-  _globals['_GETAPPOINTMENTRESPONSE']._serialized_end=773
-  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_start=776
-  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_end=1162
-  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_start=1165
-  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_end=1305
-  _globals['_LISTDOCTORAPPOINTMENTSREQUEST']._serialized_start=1308
-  _globals['_LISTDOCTORAPPOINTMENTSREQUEST']._serialized_end=1672
-  _globals['_LISTDOCTORAPPOINTMENTSRESPONSE']._serialized_start=1675
-  _globals['_LISTDOCTORAPPOINTMENTSRESPONSE']._serialized_end=1821
-  _globals['_CONFIRMAPPOINTMENTREQUEST']._serialized_start=1823
-  _globals['_CONFIRMAPPOINTMENTREQUEST']._serialized_end=1940
-  _globals['_CONFIRMAPPOINTMENTRESPONSE']._serialized_start=1942
-  _globals['_CONFIRMAPPOINTMENTRESPONSE']._serialized_end=2042
-  _globals['_CANCELAPPOINTMENTREQUEST']._serialized_start=2045
-  _globals['_CANCELAPPOINTMENTREQUEST']._serialized_end=2198
-  _globals['_CANCELAPPOINTMENTRESPONSE']._serialized_start=2200
-  _globals['_CANCELAPPOINTMENTRESPONSE']._serialized_end=2299
-  _globals['_COMPLETEAPPOINTMENTREQUEST']._serialized_start=2301
-  _globals['_COMPLETEAPPOINTMENTREQUEST']._serialized_end=2419
-  _globals['_COMPLETEAPPOINTMENTRESPONSE']._serialized_start=2421
-  _globals['_COMPLETEAPPOINTMENTRESPONSE']._serialized_end=2522
-  _globals['_MARKNOSHOWREQUEST']._serialized_start=2524
-  _globals['_MARKNOSHOWREQUEST']._serialized_end=2633
-  _globals['_MARKNOSHOWRESPONSE']._serialized_start=2635
-  _globals['_MARKNOSHOWRESPONSE']._serialized_end=2727
-  _globals['_APPOINTMENTSERVICE']._serialized_start=2847
-  _globals['_APPOINTMENTSERVICE']._serialized_end=3946
+  _globals['_APPOINTMENTORDER']._serialized_start=3215
+  _globals['_APPOINTMENTORDER']._serialized_end=3330
+  _globals['_BOOKAPPOINTMENTREQUEST']._serialized_start=277
+  _globals['_BOOKAPPOINTMENTREQUEST']._serialized_end=576
+  _globals['_BOOKAPPOINTMENTRESPONSE']._serialized_start=578
+  _globals['_BOOKAPPOINTMENTRESPONSE']._serialized_end=675
+  _globals['_HOLDSLOTREQUEST']._serialized_start=678
+  _globals['_HOLDSLOTREQUEST']._serialized_end=895
+  _globals['_HOLDSLOTRESPONSE']._serialized_start=897
+  _globals['_HOLDSLOTRESPONSE']._serialized_end=966
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=968
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=1064
+  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1066
+  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1087
+  _globals['_GETAPPOINTMENTREQUEST']._serialized_start=1089
+  _globals['_GETAPPOINTMENTREQUEST']._serialized_end=1161
+  _globals['_GETAPPOINTMENTRESPONSE']._serialized_start=1163
+  _globals['_GETAPPOINTMENTRESPONSE']._serialized_end=1259
+  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_start=1262
+  _globals['_LISTAPPOINTMENTSREQUEST']._serialized_end=1648
+  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_start=1651
+  _globals['_LISTAPPOINTMENTSRESPONSE']._serialized_end=1791
+  _globals['_LISTDOCTORAPPOINTMENTSREQUEST']._serialized_start=1794
+  _globals['_LISTDOCTORAPPOINTMENTSREQUEST']._serialized_end=2158
+  _globals['_LISTDOCTORAPPOINTMENTSRESPONSE']._serialized_start=2161
+  _globals['_LISTDOCTORAPPOINTMENTSRESPONSE']._serialized_end=2307
+  _globals['_CONFIRMAPPOINTMENTREQUEST']._serialized_start=2309
+  _globals['_CONFIRMAPPOINTMENTREQUEST']._serialized_end=2426
+  _globals['_CONFIRMAPPOINTMENTRESPONSE']._serialized_start=2428
+  _globals['_CONFIRMAPPOINTMENTRESPONSE']._serialized_end=2528
+  _globals['_CANCELAPPOINTMENTREQUEST']._serialized_start=2531
+  _globals['_CANCELAPPOINTMENTREQUEST']._serialized_end=2684
+  _globals['_CANCELAPPOINTMENTRESPONSE']._serialized_start=2686
+  _globals['_CANCELAPPOINTMENTRESPONSE']._serialized_end=2785
+  _globals['_COMPLETEAPPOINTMENTREQUEST']._serialized_start=2787
+  _globals['_COMPLETEAPPOINTMENTREQUEST']._serialized_end=2905
+  _globals['_COMPLETEAPPOINTMENTRESPONSE']._serialized_start=2907
+  _globals['_COMPLETEAPPOINTMENTRESPONSE']._serialized_end=3008
+  _globals['_MARKNOSHOWREQUEST']._serialized_start=3010
+  _globals['_MARKNOSHOWREQUEST']._serialized_end=3119
+  _globals['_MARKNOSHOWRESPONSE']._serialized_start=3121
+  _globals['_MARKNOSHOWRESPONSE']._serialized_end=3213
+  _globals['_APPOINTMENTSERVICE']._serialized_start=3333
+  _globals['_APPOINTMENTSERVICE']._serialized_end=4659
 # @@protoc_insertion_point(module_scope)

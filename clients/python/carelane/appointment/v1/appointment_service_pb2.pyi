@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from carelane.appointment.v1 import appointment_pb2 as _appointment_pb2
+from carelane.appointment.v1 import hold_pb2 as _hold_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -57,6 +58,7 @@ class BookAppointmentRequest(_message.Message):
     VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it books nothing more and gets the
     same answer.
@@ -67,6 +69,10 @@ class BookAppointmentRequest(_message.Message):
     """The visit type; empty for the practice's default one."""
     reason: _builtins.str
     """What the patient comes for; may be empty."""
+    hold_id: _builtins.str
+    """A hold that ends with the booking; empty for none. When it has expired,
+    the time is booked all the same if it is still free.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of a slot."""
@@ -79,10 +85,11 @@ class BookAppointmentRequest(_message.Message):
         visit_type_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -111,6 +118,111 @@ class BookAppointmentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BookAppointmentResponse: _TypeAlias = BookAppointmentResponse  # noqa: Y015
+
+@_typing.final
+class HoldSlotRequest(_message.Message):
+    """HoldSlotRequest says which time to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it holds nothing more and gets the
+    same answer.
+    """
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of a slot."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSlotRequest: _TypeAlias = HoldSlotRequest  # noqa: Y015
+
+@_typing.final
+class HoldSlotResponse(_message.Message):
+    """HoldSlotResponse holds the hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hold(self) -> _hold_pb2.Hold:
+        """The hold."""
+
+    def __init__(
+        self,
+        *,
+        hold: _hold_pb2.Hold | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSlotResponse: _TypeAlias = HoldSlotResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldRequest(_message.Message):
+    """ReleaseHoldRequest names a hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    hold_id: _builtins.str
+    """The hold."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldResponse(_message.Message):
+    """ReleaseHoldResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldResponse: _TypeAlias = ReleaseHoldResponse  # noqa: Y015
 
 @_typing.final
 class GetAppointmentRequest(_message.Message):

@@ -43,6 +43,16 @@ class AppointmentServiceStub:
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
                 response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
                 _registered_method=True)
+        self.HoldSlot = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/HoldSlot',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/ReleaseHold',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
         self.GetAppointment = channel.unary_unary(
                 '/carelane.appointment.v1.AppointmentService/GetAppointment',
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetAppointmentRequest.SerializeToString,
@@ -96,6 +106,33 @@ class AppointmentServiceServicer:
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HoldSlot(self, request, context):
+        """HoldSlot keeps a time for the calling patient for some minutes, while they
+        fill in or pay. Nobody else is offered it, by any visit type; the caller
+        still is, and books it with or without naming the hold. At most three
+        holds of a patient live at once; one in the way of a new one makes way.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        ALREADY_EXISTS (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the
+        rule in the metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS),
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHold(self, request, context):
+        """ReleaseHold gives a held time back before the hold expires. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,6 +226,16 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.FromString,
                     response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.SerializeToString,
             ),
+            'HoldSlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldSlot,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
             'GetAppointment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAppointment,
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetAppointmentRequest.FromString,
@@ -256,6 +303,60 @@ class AppointmentService:
             '/carelane.appointment.v1.AppointmentService/BookAppointment',
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldSlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/HoldSlot',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/ReleaseHold',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

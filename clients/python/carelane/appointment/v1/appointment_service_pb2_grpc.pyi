@@ -47,6 +47,25 @@ class AppointmentServiceStub:
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
+    HoldSlot: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]
+    """HoldSlot keeps a time for the calling patient for some minutes, while they
+    fill in or pay. Nobody else is offered it, by any visit type; the caller
+    still is, and books it with or without naming the hold. At most three
+    holds of a patient live at once; one in the way of a new one makes way.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    ALREADY_EXISTS (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the
+    rule in the metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS),
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]
+    """ReleaseHold gives a held time back before the hold expires. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
     GetAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.GetAppointmentRequest, _appointment_service_pb2.GetAppointmentResponse]
     """GetAppointment shows one appointment. Reads only.
 
@@ -118,6 +137,25 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    HoldSlot: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]  # type: ignore[assignment]
+    """HoldSlot keeps a time for the calling patient for some minutes, while they
+    fill in or pay. Nobody else is offered it, by any visit type; the caller
+    still is, and books it with or without naming the hold. At most three
+    holds of a patient live at once; one in the way of a new one makes way.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    ALREADY_EXISTS (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the
+    rule in the metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS),
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    """ReleaseHold gives a held time back before the hold expires. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     GetAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.GetAppointmentRequest, _appointment_service_pb2.GetAppointmentResponse]  # type: ignore[assignment]
     """GetAppointment shows one appointment. Reads only.
@@ -193,6 +231,37 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def HoldSlot(
+        self,
+        request: _appointment_service_pb2.HoldSlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.HoldSlotResponse, _abc.Awaitable[_appointment_service_pb2.HoldSlotResponse]]:
+        """HoldSlot keeps a time for the calling patient for some minutes, while they
+        fill in or pay. Nobody else is offered it, by any visit type; the caller
+        still is, and books it with or without naming the hold. At most three
+        holds of a patient live at once; one in the way of a new one makes way.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        ALREADY_EXISTS (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the
+        rule in the metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS),
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _appointment_service_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_appointment_service_pb2.ReleaseHoldResponse]]:
+        """ReleaseHold gives a held time back before the hold expires. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

@@ -94,6 +94,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """REST only: a body is sent as `application/json`."""
     ERROR_REASON_CANCELLED: _ErrorReason.ValueType  # 35
     """The caller went away before the answer."""
+    ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 36
+    """The patient holds as many times as they may."""
+    ERROR_REASON_QUEUE_EMPTY: _ErrorReason.ValueType  # 40
+    """Nobody waits in the queue."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -173,4 +177,8 @@ ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 34
 """REST only: a body is sent as `application/json`."""
 ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 35
 """The caller went away before the answer."""
+ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 36
+"""The patient holds as many times as they may."""
+ERROR_REASON_QUEUE_EMPTY: ErrorReason.ValueType  # 40
+"""Nobody waits in the queue."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
