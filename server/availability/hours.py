@@ -70,13 +70,15 @@ def opened(hours: Hours, clocks: Sequence[Stretch], first: date, last: date) -> 
 
     `clocks` are those of the zone around these days.
     """
-    found = [
-        span
-        for days, window in _openings(hours, first, last)
-        for span in _expanded(clocks, days, window)
-        if span[0] < span[1]
-    ]
-    return minutes.merged(found)
+    return minutes.merged(openings(hours, clocks, first, last))
+
+
+def openings(hours: Hours, clocks: Sequence[Stretch], first: date, last: date) -> list[Minutes]:
+    """Expand each of these windows by itself, in no order; one that is jumped over is empty."""
+    found: list[Minutes] = []
+    for days, window in _openings(hours, first, last):
+        found += _expanded(clocks, days, window)
+    return found
 
 
 def spans(hours: Hours, first: date, last: date) -> list[Span]:
@@ -136,11 +138,13 @@ def covered(by: Sequence[Span], span: Span) -> bool:
 
 
 def _openings(hours: Hours, first: date, last: date) -> Iterator[tuple[Sequence[int], Window]]:
-    """Yield each window with the local midnights of the days on which it opens."""
-    replaced = {minutes.midnight(day) for day in hours.overrides}
+    """Yield each window with the local midnights of the days on which it opens, ascending."""
+    opens: dict[Window, list[int]] = {}
     for rule in hours.rules:
-        days: Sequence[int] = _midnights(rule, first, last)
-        yield [day for day in days if day not in replaced] if replaced else days, rule.window
+        opens.setdefault(rule.window, []).extend(_midnights(rule, first, last))
+    replaced = {minutes.midnight(day) for day in hours.overrides}
+    for window, days in opens.items():
+        yield sorted(set(days) - replaced if replaced else days), window
     for day, windows in hours.overrides.items():
         if first <= day <= last:
             yield from (([minutes.midnight(day)], window) for window in windows)
@@ -157,7 +161,7 @@ def _expanded(clocks: Sequence[Stretch], days: Sequence[int], window: Window) ->
     """Answer the spans of a window that opens on the days with these local midnights."""
     end = window.end if window.end > window.start else window.end + DAY_MINUTES
     return zip(
-        minutes.from_local(clocks, [day + window.start for day in days]),
-        minutes.from_local(clocks, [day + end for day in days]),
+        minutes.from_local(clocks, days, window.start),
+        minutes.from_local(clocks, days, end),
         strict=True,
     )

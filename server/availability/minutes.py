@@ -77,16 +77,22 @@ def stretches(zone: ZoneInfo, first: date, last: date) -> list[Stretch]:
     return found
 
 
-def from_local(clocks: Sequence[Stretch], local: Sequence[int]) -> Iterator[int]:
-    """Answer when clocks first show each of ascending local minutes, or a later one.
+def from_local(clocks: Sequence[Stretch], local: Sequence[int], later: int = 0) -> list[int]:
+    """Answer when clocks first show each of ascending local minutes, `later` minutes later.
 
     That is the first of two such times, and for one that is jumped over the instant of the jump.
     """
-    for start, end, offset in clocks:
-        until = bisect_left(local, end + offset)
-        found = [minute - offset for minute in local[:until]]
-        yield from found if not found or found[0] >= start else (max(start, at) for at in found)
-        local = local[until:]
+    found: list[int] = []
+    done = 0
+    for start, end, ahead in clocks:
+        until = bisect_left(local, end + ahead - later, lo=done)
+        shift = later - ahead
+        here = [minute + shift for minute in local[done:until]]
+        if here and here[0] < start:
+            here = [max(start, minute) for minute in here]
+        found += here
+        done = until
+    return found
 
 
 def grid(
@@ -96,26 +102,40 @@ def grid(
 
     `within` is merged and in order. Of a time that clocks show twice it yields the first.
     """
-    for stretch in clocks:
-        for start, end in touching(within, stretch.start, stretch.end):
-            local = range(
-                max(start, stretch.start) + stretch.offset, min(end, stretch.end) + stretch.offset
-            )
-            for on_grid in _on_grid(local, interval, offset):
-                yield range(on_grid.start - stretch.offset, on_grid.stop - stretch.offset, interval)
+    for start, end, anchor in _sections(clocks, interval, offset):
+        for opening, closing in touching(within, start, end):
+            first = opening if opening > start else start
+            last = closing if closing < end else end
+            yield range(first + (anchor - first) % interval, last, interval)
+
+
+def steps(openings: Iterable[Minutes], within: Sequence[Minutes], interval: int) -> Iterable[int]:
+    """Answer, in order, the instants n * `interval` after the start of one of the openings.
+
+    An opening counts up to its end; `within` is merged and in order.
+    """
+    found: set[int] = set()
+    for opening, closing in openings:
+        for start, end in touching(within, opening, closing):
+            first = max(start, opening)
+            first += (opening - first) % interval
+            found.update(range(first, min(end, closing), interval))
+    return sorted(found)
 
 
 def merged(unordered: Iterable[Minutes]) -> list[Minutes]:
-    """Join the spans that touch or overlap."""
+    """Join the spans that touch or overlap; empty ones are left out."""
     joined: list[Minutes] = []
-    reached = None
+    reached = float("-inf")
     for span in sorted(unordered):
-        if reached is None or span[0] > reached:
+        start, end = span
+        if end <= reached or start == end:
+            continue
+        if start > reached:
             joined.append(span)
-            reached = span[1]
-        elif span[1] > reached:
-            reached = span[1]
-            joined[-1] = joined[-1][0], reached
+        else:
+            joined[-1] = joined[-1][0], end
+        reached = end
     return joined
 
 
@@ -146,14 +166,20 @@ def _end(span: Minutes) -> int:
     return span[1]
 
 
-def _on_grid(local: range, interval: int, offset: int) -> Iterator[range]:
-    """Cut the grid out of local minutes; it starts anew every midnight."""
-    if DAY_MINUTES % interval == 0:
-        yield range(local.start + (offset - local.start) % interval, local.stop, interval)
-        return
-    for day in range(local.start // DAY_MINUTES * DAY_MINUTES, local.stop, DAY_MINUTES):
-        first, last = max(local.start, day), min(local.stop, day + DAY_MINUTES)
-        yield range(first + (offset - (first - day)) % interval, last, interval)
+def _sections(
+    clocks: Sequence[Stretch], interval: int, offset: int
+) -> Iterator[tuple[int, int, int]]:
+    """Cut time where the grid starts anew; yield from when, until when, and an instant on it.
+
+    An interval that does not divide the day starts anew at every midnight.
+    """
+    for start, end, ahead in clocks:
+        if DAY_MINUTES % interval == 0:
+            yield start, end, offset - ahead
+            continue
+        first = (start + ahead) // DAY_MINUTES * DAY_MINUTES - ahead
+        for day in range(first, end, DAY_MINUTES):
+            yield max(start, day), min(end, day + DAY_MINUTES), day + offset
 
 
 @lru_cache(maxsize=8192)
