@@ -16,7 +16,8 @@ from bff.problem import Problem, defect
 from bff.route import Route
 from bff.visit import visit_of
 
-Pattern = tuple[str, ...]  # the segments of a path, parameters in braces
+# The segments of a path; a parameter stands in braces, and may have an ending: `{token}.ics`.
+Pattern = tuple[str, ...]
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -110,8 +111,9 @@ def _parameters(pattern: Pattern, segments: Sequence[str]) -> dict[str, str] | N
     """Answer the parameters by JSON name; None when the segments are of another path."""
     parameters = {}
     for expected, segment in zip(pattern, segments, strict=True):
-        if expected.startswith("{") and segment:
-            parameters[camel(expected[1:-1])] = segment
+        name, _, ending = expected.partition("}")
+        if name.startswith("{") and segment.endswith(ending) and segment != ending:
+            parameters[camel(name[1:])] = segment.removesuffix(ending)
         elif expected != segment:
             return None
     return parameters

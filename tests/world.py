@@ -145,7 +145,7 @@ class World:
             _authenticate, logger=log.logger("ERROR"), metrics=CallMetrics(CollectorRegistry())
         )
         availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(
-            AvailabilityServicer(self.db), registry
+            AvailabilityServicer(self.db, pager), registry
         )
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
             AppointmentServicer(self.db, pager), registry

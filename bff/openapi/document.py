@@ -44,7 +44,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Answer the document; a route that names no RPC, or a field that is none, raises."""
     table = [(route, rpc_of(route)) for route in routes]
     schemas = Schemas(
-        requests=[rpc.input_type for _, rpc in table], answers=[rpc.output_type for _, rpc in table]
+        requests=[rpc.input_type for _, rpc in table],
+        answers=[rpc.output_type for route, rpc in table if not route.text],
     )
     paths: dict[str, dict[str, Any]] = {}
     for route, rpc in table:
@@ -89,7 +90,7 @@ def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[st
         "description": f"{description}\n\nFor {may}. RPC `{rpc.full_name}`.".strip(),
         "security": [] if access_pb2.AUDIENCE_ANYONE in audiences else [{"bearer": []}],
         "responses": {
-            str(route.status): _success(rpc, schemas),
+            str(route.status): _success(route, rpc, schemas),
             **statuses(route, comment(rpc.full_name), audiences),
         },
     }
@@ -110,11 +111,11 @@ def _words(rpc: MethodDescriptor) -> tuple[str, str]:
     return summary[:1].upper() + summary[1:], text[len(first) :].strip()
 
 
-def _success(rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
-    schema = schemas.of_answer(rpc.output_type)
+def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
+    schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
     return {
         "description": comment(rpc.output_type.full_name) or "Done.",
-        "content": {"application/json": {"schema": schema}},
+        "content": {route.text or "application/json": {"schema": schema}},
     }
 
 

@@ -3,7 +3,18 @@
 from typing import Final
 
 from bff.route import Route
-from bff.routes import admin, appointments, auth, clinics, doctor, doctors, me, reference
+from bff.routes import (
+    admin,
+    appointments,
+    auth,
+    calendar,
+    clinics,
+    doctor,
+    doctors,
+    me,
+    practices,
+    reference,
+)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
@@ -11,7 +22,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *reference.ROUTES,
     *doctors.ROUTES,
     *appointments.ROUTES,
+    *calendar.ROUTES,
     *doctor.ROUTES,
     *clinics.ROUTES,
+    *practices.ROUTES,
     *admin.ROUTES,
 )

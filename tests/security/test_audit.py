@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from carelane.admin.v1 import admin_service_pb2
 from carelane.auth.v1 import user_pb2
-from carelane.availability.v1 import availability_pb2
+from carelane.availability.v1 import availability_pb2, visit_type_pb2
 from carelane.directory.v1 import clinic_pb2
 from launch.postgres import EmbeddedPostgres
 from server import app as apps
@@ -137,6 +137,17 @@ async def open_practice(walk: Walk, token: str) -> Any:
     return answer.profile
 
 
+async def edit_rules(walk: Walk, token: str, profile: Any) -> None:
+    """Change all that decides when a practice can be booked."""
+    rules = visit_type_pb2.BookingRules(
+        name="Talk", length_minutes=20, horizon_days=30, price={"currency_code": "INR"}
+    )
+    practice = {"practice_id": profile.doctor.practices[0].practice_id}
+    made = await walk.call("availability.CreateVisitType", token, **practice, rules=rules)
+    kept = {"visit_type_id": made.visit_type.visit_type_id}
+    await walk.call("availability.UpdateVisitType", token, **kept, rules=rules)
+
+
 async def book(walk: Walk, token: str, doctor: UUID, count: int) -> list[Any]:
     """Book the first free times of a doctor, each on a day of its own."""
     slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor), days=14)
@@ -226,6 +237,8 @@ async def change_account(walk: Walk, email: str) -> None:
         "auth.ChangePassword", token, current_password=PASSWORD, new_password=PASSWORD[::-1]
     )
     await walk.call("notification.MarkNotificationsRead", token, all=True)
+    await walk.call("calendar.RotateCalendarFeed", token)
+    await walk.call("calendar.RevokeCalendarFeed", token)
     await walk.call("auth.Logout", token)
 
 
@@ -247,6 +260,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     doctor = await walk.register(user_pb2.ROLE_DOCTOR, "Dr. Meera Iyer")
     patient = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
     profile = await open_practice(walk, (await walk.login(doctor[0])).access_token)
+    await edit_rules(walk, (await walk.login(doctor[0])).access_token, profile)
     await walk.call(
         "admin.VerifyDoctor",
         await make_admin(walk),

@@ -23,6 +23,7 @@ OWN = {
     "refresh_token",
     "idempotency",
     "notification",
+    "calendar_feed",
     "appointment",
     "payment_transaction",
     "hold",
@@ -54,6 +55,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
     await add(owner, "notification", user_id=patient, subject_id=visit, create_time=NOW, **told)
+    await add(owner, "calendar_feed", user_id=patient, token_hash=uuid4().bytes)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
