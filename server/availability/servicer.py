@@ -8,10 +8,12 @@ import grpc
 
 from carelane.availability.v1 import availability_service_pb2 as pb
 from carelane.availability.v1 import availability_service_pb2_grpc
-from server.availability import edit, messages, service
+from server.availability import edit, messages, service, visit_type_messages
 from server.core import rpc, wire
 from server.core.db import Database, Reader
 from server.core.errors import EtagMismatch
+from server.core.paging import Pager
+from server.directory import visit_types
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -19,8 +21,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServicer):
     """Serves opening hours to those who set them, and free times to everyone."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, pager: Pager) -> None:
         self._db = db
+        self._pager = pager
 
     async def SetAvailability(
         self, request: pb.SetAvailabilityRequest, context: Context
@@ -58,6 +61,54 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
                 days=request.days or service.DEFAULT_DAYS,
             )
         return pb.GetSlotsResponse(days=map(messages.from_slots, days))
+
+    async def CreateVisitType(
+        self, request: pb.CreateVisitTypeRequest, context: Context
+    ) -> pb.CreateVisitTypeResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        rules, currency = visit_type_messages.to_rules(request.rules)
+        lock = service.lock_by_practice(practice_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            row = await visit_types.create(tx, practice_id, rules, currency)
+            made = visit_type_messages.from_row(row)
+            return tx.answer(pb.CreateVisitTypeResponse(visit_type=made))
+
+    async def UpdateVisitType(
+        self, request: pb.UpdateVisitTypeRequest, context: Context
+    ) -> pb.UpdateVisitTypeResponse:
+        visit_type_id = wire.to_id(request.visit_type_id, "visit_type_id")
+        rules, currency = visit_type_messages.to_rules(request.rules)
+        lock = visit_types.lock(visit_type_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            old = await visit_types.find(tx, visit_type_id)
+            _check_etag(request.etag, visit_type_messages.etag(old["revision"]))
+            row = await visit_types.replace(tx, old, rules, currency)
+            saved = visit_type_messages.from_row(row)
+            return tx.answer(pb.UpdateVisitTypeResponse(visit_type=saved))
+
+    async def ListVisitTypes(
+        self, request: pb.ListVisitTypesRequest, context: Context
+    ) -> pb.ListVisitTypesResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await visit_types.of_practice(tx, practice_id, **self._place(request))
+        page, token = self._page(request, rows, "name", "visit_type_id")
+        return pb.ListVisitTypesResponse(
+            visit_types=map(visit_type_messages.from_row, page), next_page_token=token
+        )
+
+    def _place(self, request: Any) -> dict[str, Any]:
+        """Answer after which row the page starts, and one row more than it has."""
+        after = self._pager.start(request.page_token, rpc.caller(), request)
+        return {"after": after, "limit": self._pager.size(request.page_size) + 1}
+
+    def _page(self, request: Any, rows: list[Any], *columns: str) -> tuple[list[Any], str]:
+        """Cut the page off the rows, and make the token of the next one."""
+        size = self._pager.size(request.page_size)
+        if len(rows) <= size:
+            return rows, ""
+        last = [rows[size - 1][column] for column in columns]
+        return rows[:size], self._pager.next(last, rpc.caller(), request)
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[Reader]:

@@ -4,12 +4,13 @@
 starts for which it answers None. Both read `Schedule.free`; there is no second opinion anywhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from server.availability import hours, minutes
@@ -18,6 +19,7 @@ from server.availability.minutes import Minutes, Stretch
 
 # A visit and its buffers take at most a day each, and windows may run past midnight.
 MARGIN = 3 * DAY
+MINUTE = timedelta(minutes=1)
 
 
 class Refusal(Enum):
@@ -28,12 +30,39 @@ class Refusal(Enum):
     HORIZON = "must be sooner: the practice does not take bookings that far ahead"
     OFF_GRID = "must be one of the practice's starting times"
     OUTSIDE_HOURS = "must be inside the practice's opening hours"
+    CLOSED = "must be when the clinic is not closed"
+    TIME_OFF = "must be when the doctor is not away"
+    DAY_LIMIT = "must be on another day: no more of these visits are taken on this one"
+    WEEK_LIMIT = "must be in another week: no more of these visits are taken in this one"
     BUSY = "is taken"
+    FULL = "is full"
+    TRAVEL = "must leave the doctor time to come from another clinic"
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else has the time; strangers are told no more than that."""
+        return self in {Refusal.BUSY, Refusal.FULL, Refusal.TRAVEL}
+
+
+class Limits(NamedTuple):
+    """How much of one visit type is booked on a local day, and in a week from Monday; or None."""
+
+    day_visits: int | None = None
+    day_minutes: int | None = None
+    week_visits: int | None = None
+    week_minutes: int | None = None
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How one visit type is booked: lengths in minutes, the horizon in local days."""
+    """How one visit type is booked: lengths in minutes, the horizon in local days.
+
+    The grid is `interval` and `offset` on the wall clock, or `from_opening` the interval from the
+    start of each window. Up to `capacity` patients come at one start.
+    """
 
     length: int
     before: int
@@ -42,6 +71,10 @@ class Terms:
     offset: int
     notice: int
     horizon: int
+    from_opening: bool = False
+    business_days: bool = False
+    capacity: int = 1
+    limits: Limits = NO_LIMITS
 
     def visit(self, start: datetime) -> Span:
         """Answer the visit alone."""
@@ -55,11 +88,25 @@ class Terms:
         )
 
 
+class Booked(NamedTuple):
+    """A start at which visits of the type are booked, by `seats` patients.
+
+    `shared` says that more of them may come, up to the capacity.
+    """
+
+    start: datetime
+    end: datetime
+    seats: int = 1
+    shared: bool = False
+
+
 @dataclass(frozen=True)
 class Schedule:
     """All that decides whether a start from `first` to `last`, local days, can be booked.
 
-    `busy` is the doctor's taken time at any clinic, over those days and `MARGIN` around.
+    `busy` is the doctor's taken time at any clinic, over those days and `MARGIN` around; `travel`
+    that at other clinics with the ways there and back. `closed` is when the clinic is, `away` when
+    the doctor is. `booked` are the visits of this type on these days and in their weeks.
     """
 
     hours: Hours
@@ -67,6 +114,10 @@ class Schedule:
     busy: Sequence[Span]
     first: date
     last: date
+    closed: Sequence[Span] = ()
+    away: Sequence[Span] = ()
+    travel: Sequence[Span] = ()
+    booked: Sequence[Booked] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -89,49 +140,157 @@ class Schedule:
         ]
 
     @cached_property
+    def openings(self) -> list[Minutes]:
+        """The windows one by one, by start: where a grid `from_opening` begins."""
+        first, last = self.first - MARGIN, self.last + MARGIN
+        return sorted(hours.openings(self.hours, self.clocks, first, last))
+
+    @cached_property
+    def offered_room(self) -> list[Minutes]:
+        """The room without the starts from which it would take time off or time of a closure."""
+        return self._without(self.room, self.closed, self.away)
+
+    @cached_property
     def free(self) -> list[Minutes]:
         """That without the starts from which it would take time that is taken."""
+        free = self._without(self.offered_room, self.busy, self.travel)
+        joined = [
+            (minute, minute + 1)
+            for minute, each in self.shared.items()
+            if each.seats < self.terms.capacity and within(self.offered_room, minute)
+        ]
+        return minutes.merged(free + joined) if joined else free
+
+    @cached_property
+    def shared(self) -> dict[int, Booked]:
+        """The starts at which more patients may come while there are seats."""
+        return {minutes.floor(each.start): each for each in self.booked if each.shared}
+
+    @cached_property
+    def totals(self) -> dict[date, tuple[int, int]]:
+        """Visits and minutes that are booked, by local day."""
+        found: dict[date, tuple[int, int]] = {}
+        for start, end, seats, _ in self.booked:
+            visits, length = found.get(day := local_day(self.zone, start), (0, 0))
+            found[day] = visits + seats, length + (end - start) // MINUTE
+        return found
+
+    def blocked(self, spans: Iterable[Span]) -> list[Minutes]:
+        """Answer the starts from which a visit with its buffers would touch the spans, merged."""
         before, ahead = self.terms.before, self.terms.length + self.terms.after
-        blocked = (
-            (minutes.floor(busy.start) - ahead + 1, minutes.ceil(busy.end) + before)
-            for busy in self.busy
+        return minutes.merged(
+            (minutes.floor(span.start) - ahead + 1, minutes.ceil(span.end) + before)
+            for span in spans
         )
-        return list(minutes.without(self.room, minutes.merged(blocked)))
+
+    def _without(self, starts: list[Minutes], *spans: Sequence[Span]) -> list[Minutes]:
+        together = [span for each in spans for span in each]
+        return list(minutes.without(starts, self.blocked(together))) if together else starts
 
 
 def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | None:
     """Answer why a visit cannot start then, or None when it can."""
-    terms = schedule.terms
     if start <= now:
         return Refusal.PAST
-    if start < now + timedelta(minutes=terms.notice):
+    if start < now + timedelta(minutes=schedule.terms.notice):
         return Refusal.NOTICE
     if local_day(schedule.zone, start) > last_day(schedule, now):
         return Refusal.HORIZON
-    if not on_grid(schedule.zone, start, terms.interval, terms.offset):
+    if not _on_grid(schedule, start):
         return Refusal.OFF_GRID
     minute = minutes.floor(start)
-    if not minutes.touching(schedule.room, minute, minute + 1):
-        return Refusal.OUTSIDE_HOURS
-    if not minutes.touching(schedule.free, minute, minute + 1):
-        return Refusal.BUSY
-    return None
+    if not within(schedule.offered_room, minute):
+        return _not_open(schedule, minute)
+    if not within(schedule.free, minute):
+        return _taken(schedule, minute)
+    return _limit(schedule, start)
 
 
 def offered(schedule: Schedule, now: datetime) -> Iterator[datetime]:
     """Yield every start on the schedule's days that can be booked, in order."""
     first = max(schedule.first, local_day(schedule.zone, now))
     last = min(schedule.last, last_day(schedule, now))
-    if first <= last:
-        terms = schedule.terms
-        within = _on_days(schedule, first, last, _earliest(terms, now))
-        starts = minutes.grid(schedule.clocks, within, terms.interval, terms.offset)
-        yield from minutes.instants(chain.from_iterable(starts))
+    if first > last:
+        return
+    spans = _on_days(schedule, first, last, _earliest(schedule.terms, now))
+    starts = minutes.instants(_starts(schedule, spans))
+    if any(schedule.terms.limits):
+        starts = (start for start in starts if _limit(schedule, start) is None)
+    yield from starts
 
 
 def last_day(schedule: Schedule, now: datetime) -> date:
     """Answer the last local day on which a visit can be booked now."""
-    return local_day(schedule.zone, now) + schedule.terms.horizon * DAY
+    today, horizon = local_day(schedule.zone, now), schedule.terms.horizon
+    return business_day(today, horizon) if schedule.terms.business_days else today + horizon * DAY
+
+
+def business_day(today: date, count: int) -> date:
+    """Answer the day that is `count` days from Monday to Friday after `today`."""
+    if not count:
+        return today
+    counted = min(today.isoweekday(), 5)  # a weekend counts from its Friday
+    weeks, rest = divmod(counted - 1 + count, 5)
+    return today + (7 * weeks + rest + 1 - today.isoweekday()) * DAY
+
+
+def within(spans: Sequence[Minutes], minute: int) -> bool:
+    """Say whether a minute is in one of the merged spans."""
+    return bool(minutes.touching(spans, minute, minute + 1))
+
+
+def _starts(schedule: Schedule, spans: Sequence[Minutes]) -> Iterable[int]:
+    """Cut the grid out of merged spans."""
+    terms = schedule.terms
+    if terms.from_opening:
+        return minutes.steps(schedule.openings, spans, terms.interval)
+    return chain.from_iterable(minutes.grid(schedule.clocks, spans, terms.interval, terms.offset))
+
+
+def _on_grid(schedule: Schedule, start: datetime) -> bool:
+    terms, minute = schedule.terms, minutes.floor(start)
+    if not terms.from_opening:
+        return on_grid(schedule.zone, start, terms.interval, terms.offset)
+    on_minute = start == minutes.instant(minute)
+    return on_minute and bool(
+        minutes.steps(schedule.openings, [(minute, minute + 1)], terms.interval)
+    )
+
+
+def _not_open(schedule: Schedule, minute: int) -> Refusal:
+    if not within(schedule.room, minute):
+        return Refusal.OUTSIDE_HOURS
+    closed = within(schedule.blocked(schedule.closed), minute)
+    return Refusal.CLOSED if closed else Refusal.TIME_OFF
+
+
+def _taken(schedule: Schedule, minute: int) -> Refusal:
+    if minute in schedule.shared:
+        return Refusal.FULL
+    busy = within(schedule.blocked(schedule.busy), minute)
+    return Refusal.BUSY if busy else Refusal.TRAVEL
+
+
+def _limit(schedule: Schedule, start: datetime) -> Refusal | None:
+    """Count a visit among those of its local day and week."""
+    limits, day = schedule.terms.limits, local_day(schedule.zone, start)
+    if not any(limits):
+        return None
+    length = 0 if minutes.floor(start) in schedule.shared else schedule.terms.length
+    if _over(schedule, [day], length, limits.day_visits, limits.day_minutes):
+        return Refusal.DAY_LIMIT
+    week = [day + n * DAY for n in range(1 - day.isoweekday(), 8 - day.isoweekday())]
+    over = _over(schedule, week, length, limits.week_visits, limits.week_minutes)
+    return Refusal.WEEK_LIMIT if over else None
+
+
+def _over(
+    schedule: Schedule, days: Sequence[date], length: int, most: int | None, longest: int | None
+) -> bool:
+    """Say whether one more visit of `length` is more than may be on these days; None is any."""
+    totals = [schedule.totals.get(day, (0, 0)) for day in days]
+    booked, taken = 1 + sum(each[0] for each in totals), length + sum(each[1] for each in totals)
+    return bool((most and booked > most) or (longest and taken > longest))
 
 
 def _earliest(terms: Terms, now: datetime) -> int:

@@ -33,21 +33,32 @@ def practices() -> Subquery:
 
 
 def visit_types() -> Subquery:
-    """One row a visit type: length, buffers, grid, notice, horizon and price."""
-    return select(
-        VisitType.visit_type_id,
-        VisitType.practice_id,
-        VisitType.name.label("visit_type_name"),
-        VisitType.length_minutes,
-        VisitType.buffer_before_minutes,
-        VisitType.buffer_after_minutes,
-        VisitType.interval_minutes,
-        VisitType.offset_minutes,
-        VisitType.notice_minutes,
-        VisitType.horizon_days,
-        VisitType.price,
-        VisitType.is_default,
-    ).subquery("visit_types")
+    """One row a visit type that is offered: length, buffers, grid, horizon, limits, price."""
+    return (
+        select(
+            VisitType.visit_type_id,
+            VisitType.practice_id,
+            VisitType.name.label("visit_type_name"),
+            VisitType.length_minutes,
+            VisitType.buffer_before_minutes,
+            VisitType.buffer_after_minutes,
+            VisitType.interval_minutes,
+            VisitType.offset_minutes,
+            VisitType.from_opening,
+            VisitType.notice_minutes,
+            VisitType.horizon_days,
+            VisitType.business_days,
+            VisitType.capacity,
+            VisitType.day_visits,
+            VisitType.day_minutes,
+            VisitType.week_visits,
+            VisitType.week_minutes,
+            VisitType.price,
+            VisitType.is_default,
+        )
+        .where(~VisitType.retired)
+        .subquery("visit_types")
+    )
 
 
 def verified_doctors() -> Subquery:

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.availability.v1 import availability_pb2 as carelane_dot_availability_dot_v1_dot_availability__pb2
+from carelane.availability.v1 import visit_type_pb2 as carelane_dot_availability_dot_v1_dot_visit__type__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3carelane/availability/v1/availability_service.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a+carelane/availability/v1/availability.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x16google/type/date.proto\"\xcb\x02\n\x16SetAvailabilityRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12\x45\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05rules\x12O\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\toverrides\x12\x1b\n\x04\x65tag\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\"e\n\x17SetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"F\n\x16GetAvailabilityRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\"e\n\x17GetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"\xe6\x01\n\x0fGetSlotsRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12.\n\tfrom_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1f(\x00R\x04\x64\x61ys\"J\n\x10GetSlotsResponse\x12\x36\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\".carelane.availability.v1.DaySlotsR\x04\x64\x61ys2\x8e\x03\n\x13\x41vailabilityService\x12\x82\x01\n\x0fSetAvailability\x12\x30.carelane.availability.v1.SetAvailabilityRequest\x1a\x31.carelane.availability.v1.SetAvailabilityResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fGetAvailability\x12\x30.carelane.availability.v1.GetAvailabilityRequest\x1a\x31.carelane.availability.v1.GetAvailabilityResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12m\n\x08GetSlots\x12).carelane.availability.v1.GetSlotsRequest\x1a*.carelane.availability.v1.GetSlotsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3carelane/availability/v1/availability_service.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a+carelane/availability/v1/availability.proto\x1a)carelane/availability/v1/visit_type.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x16google/type/date.proto\"\xcb\x02\n\x16SetAvailabilityRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12\x45\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05rules\x12O\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\toverrides\x12\x1b\n\x04\x65tag\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\"e\n\x17SetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"F\n\x16GetAvailabilityRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\"e\n\x17GetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"\xe6\x01\n\x0fGetSlotsRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12.\n\tfrom_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1f(\x00R\x04\x64\x61ys\"J\n\x10GetSlotsResponse\x12\x36\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\".carelane.availability.v1.DaySlotsR\x04\x64\x61ys\"\xb2\x01\n\x16\x43reateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\"b\n\x17\x43reateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\xd2\x01\n\x16UpdateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\rvisit_type_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0bvisitTypeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12\x1b\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"b\n\x17UpdateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\x91\x01\n\x15ListVisitTypesRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x8b\x01\n\x16ListVisitTypesResponse\x12I\n\x0bvisit_types\x18\x01 \x03(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\nvisitTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x99\x06\n\x13\x41vailabilityService\x12\x82\x01\n\x0fSetAvailability\x12\x30.carelane.availability.v1.SetAvailabilityRequest\x1a\x31.carelane.availability.v1.SetAvailabilityResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fGetAvailability\x12\x30.carelane.availability.v1.GetAvailabilityRequest\x1a\x31.carelane.availability.v1.GetAvailabilityResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12m\n\x08GetSlots\x12).carelane.availability.v1.GetSlotsRequest\x1a*.carelane.availability.v1.GetSlotsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x82\x01\n\x0f\x43reateVisitType\x12\x30.carelane.availability.v1.CreateVisitTypeRequest\x1a\x31.carelane.availability.v1.CreateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fUpdateVisitType\x12\x30.carelane.availability.v1.UpdateVisitTypeRequest\x1a\x31.carelane.availability.v1.UpdateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x7f\n\x0eListVisitTypes\x12/.carelane.availability.v1.ListVisitTypesRequest\x1a\x30.carelane.availability.v1.ListVisitTypesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,24 +56,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSLOTSREQUEST'].fields_by_name['visit_type_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_GETSLOTSREQUEST'].fields_by_name['days']._loaded_options = None
   _globals['_GETSLOTSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\006\032\004\030\037(\000'
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['rules']._loaded_options = None
+  _globals['_CREATEVISITTYPEREQUEST'].fields_by_name['rules']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['visit_type_id']._loaded_options = None
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['visit_type_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['rules']._loaded_options = None
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['rules']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_UPDATEVISITTYPEREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTVISITTYPESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['SetAvailability']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['SetAvailability']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetAvailability']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetAvailability']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetSlots']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetSlots']._serialized_options = b'\220\002\001\252\355\030\003\n\001\001'
-  _globals['_SETAVAILABILITYREQUEST']._serialized_start=213
-  _globals['_SETAVAILABILITYREQUEST']._serialized_end=544
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=546
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=647
-  _globals['_GETAVAILABILITYREQUEST']._serialized_start=649
-  _globals['_GETAVAILABILITYREQUEST']._serialized_end=719
-  _globals['_GETAVAILABILITYRESPONSE']._serialized_start=721
-  _globals['_GETAVAILABILITYRESPONSE']._serialized_end=822
-  _globals['_GETSLOTSREQUEST']._serialized_start=825
-  _globals['_GETSLOTSREQUEST']._serialized_end=1055
-  _globals['_GETSLOTSRESPONSE']._serialized_start=1057
-  _globals['_GETSLOTSRESPONSE']._serialized_end=1131
-  _globals['_AVAILABILITYSERVICE']._serialized_start=1134
-  _globals['_AVAILABILITYSERVICE']._serialized_end=1532
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['CreateVisitType']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['CreateVisitType']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['UpdateVisitType']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['UpdateVisitType']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ListVisitTypes']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ListVisitTypes']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
+  _globals['_SETAVAILABILITYREQUEST']._serialized_start=256
+  _globals['_SETAVAILABILITYREQUEST']._serialized_end=587
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=589
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=690
+  _globals['_GETAVAILABILITYREQUEST']._serialized_start=692
+  _globals['_GETAVAILABILITYREQUEST']._serialized_end=762
+  _globals['_GETAVAILABILITYRESPONSE']._serialized_start=764
+  _globals['_GETAVAILABILITYRESPONSE']._serialized_end=865
+  _globals['_GETSLOTSREQUEST']._serialized_start=868
+  _globals['_GETSLOTSREQUEST']._serialized_end=1098
+  _globals['_GETSLOTSRESPONSE']._serialized_start=1100
+  _globals['_GETSLOTSRESPONSE']._serialized_end=1174
+  _globals['_CREATEVISITTYPEREQUEST']._serialized_start=1177
+  _globals['_CREATEVISITTYPEREQUEST']._serialized_end=1355
+  _globals['_CREATEVISITTYPERESPONSE']._serialized_start=1357
+  _globals['_CREATEVISITTYPERESPONSE']._serialized_end=1455
+  _globals['_UPDATEVISITTYPEREQUEST']._serialized_start=1458
+  _globals['_UPDATEVISITTYPEREQUEST']._serialized_end=1668
+  _globals['_UPDATEVISITTYPERESPONSE']._serialized_start=1670
+  _globals['_UPDATEVISITTYPERESPONSE']._serialized_end=1768
+  _globals['_LISTVISITTYPESREQUEST']._serialized_start=1771
+  _globals['_LISTVISITTYPESREQUEST']._serialized_end=1916
+  _globals['_LISTVISITTYPESRESPONSE']._serialized_start=1919
+  _globals['_LISTVISITTYPESRESPONSE']._serialized_end=2058
+  _globals['_AVAILABILITYSERVICE']._serialized_start=2061
+  _globals['_AVAILABILITYSERVICE']._serialized_end=2854
 # @@protoc_insertion_point(module_scope)

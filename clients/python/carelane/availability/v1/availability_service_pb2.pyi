@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from carelane.availability.v1 import availability_pb2 as _availability_pb2
+from carelane.availability.v1 import visit_type_pb2 as _visit_type_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -201,3 +202,181 @@ class GetSlotsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSlotsResponse: _TypeAlias = GetSlotsResponse  # noqa: Y015
+
+@_typing.final
+class CreateVisitTypeRequest(_message.Message):
+    """CreateVisitTypeRequest describes a new kind of visit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    practice_id: _builtins.str
+    """The practice."""
+    @_builtins.property
+    def rules(self) -> _visit_type_pb2.BookingRules:
+        """How it is booked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        rules: _visit_type_pb2.BookingRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "request_id", b"request_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitTypeRequest: _TypeAlias = CreateVisitTypeRequest  # noqa: Y015
+
+@_typing.final
+class CreateVisitTypeResponse(_message.Message):
+    """CreateVisitTypeResponse holds the new visit type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visit_type(self) -> _visit_type_pb2.VisitTypeRules:
+        """The visit type."""
+
+    def __init__(
+        self,
+        *,
+        visit_type: _visit_type_pb2.VisitTypeRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitTypeResponse: _TypeAlias = CreateVisitTypeResponse  # noqa: Y015
+
+@_typing.final
+class UpdateVisitTypeRequest(_message.Message):
+    """UpdateVisitTypeRequest is a kind of visit as it shall be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    visit_type_id: _builtins.str
+    """The visit type."""
+    etag: _builtins.str
+    """From the visit type that was read; empty to overwrite."""
+    @_builtins.property
+    def rules(self) -> _visit_type_pb2.BookingRules:
+        """How it is booked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        rules: _visit_type_pb2.BookingRules | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "rules", b"rules", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVisitTypeRequest: _TypeAlias = UpdateVisitTypeRequest  # noqa: Y015
+
+@_typing.final
+class UpdateVisitTypeResponse(_message.Message):
+    """UpdateVisitTypeResponse holds the visit type after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visit_type(self) -> _visit_type_pb2.VisitTypeRules:
+        """The visit type."""
+
+    def __init__(
+        self,
+        *,
+        visit_type: _visit_type_pb2.VisitTypeRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVisitTypeResponse: _TypeAlias = UpdateVisitTypeResponse  # noqa: Y015
+
+@_typing.final
+class ListVisitTypesRequest(_message.Message):
+    """ListVisitTypesRequest names a practice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "practice_id", b"practice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitTypesRequest: _TypeAlias = ListVisitTypesRequest  # noqa: Y015
+
+@_typing.final
+class ListVisitTypesResponse(_message.Message):
+    """ListVisitTypesResponse holds one page of visit types."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def visit_types(self) -> _containers.RepeatedCompositeFieldContainer[_visit_type_pb2.VisitTypeRules]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        visit_types: _abc.Iterable[_visit_type_pb2.VisitTypeRules] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "visit_types", b"visit_types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitTypesResponse: _TypeAlias = ListVisitTypesResponse  # noqa: Y015

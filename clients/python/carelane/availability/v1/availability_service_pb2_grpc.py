@@ -50,6 +50,21 @@ class AvailabilityServiceStub:
                 request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.SerializeToString,
                 response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.FromString,
                 _registered_method=True)
+        self.CreateVisitType = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/CreateVisitType',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.FromString,
+                _registered_method=True)
+        self.UpdateVisitType = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/UpdateVisitType',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.FromString,
+                _registered_method=True)
+        self.ListVisitTypes = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListVisitTypes',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
+                _registered_method=True)
 
 
 class AvailabilityServiceServicer:
@@ -91,6 +106,41 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateVisitType(self, request, context):
+        """CreateVisitType adds a kind of visit to a practice. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVisitType(self, request, context):
+        """UpdateVisitType replaces the rules of a kind of visit; visits that are
+        booked stay as they are. The doctor of the practice may, and the clinic's
+        owner and managers. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVisitTypes(self, request, context):
+        """ListVisitTypes shows the kinds of visit of a practice by name, also the
+        retired ones, to its doctor and the clinic's staff. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvailabilityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +158,21 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.GetSlots,
                     request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.FromString,
                     response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.SerializeToString,
+            ),
+            'CreateVisitType': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVisitType,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.SerializeToString,
+            ),
+            'UpdateVisitType': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVisitType,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.SerializeToString,
+            ),
+            'ListVisitTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVisitTypes,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -192,6 +257,87 @@ class AvailabilityService:
             '/carelane.availability.v1.AvailabilityService/GetSlots',
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.SerializeToString,
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVisitType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/CreateVisitType',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVisitType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/UpdateVisitType',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVisitTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListVisitTypes',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

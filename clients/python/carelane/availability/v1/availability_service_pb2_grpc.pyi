@@ -56,6 +56,29 @@ class AvailabilityServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
+    CreateVisitType: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.CreateVisitTypeRequest, _availability_service_pb2.CreateVisitTypeResponse]
+    """CreateVisitType adds a kind of visit to a practice. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    UpdateVisitType: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]
+    """UpdateVisitType replaces the rules of a kind of visit; visits that are
+    booked stay as they are. The doctor of the practice may, and the clinic's
+    owner and managers. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    """
+    ListVisitTypes: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]
+    """ListVisitTypes shows the kinds of visit of a practice by name, also the
+    retired ones, to its doctor and the clinic's staff. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
 
 @_typing.type_check_only
 class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
@@ -84,6 +107,29 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     at the moment of the answer. Reads only, writes nothing.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    CreateVisitType: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.CreateVisitTypeRequest, _availability_service_pb2.CreateVisitTypeResponse]  # type: ignore[assignment]
+    """CreateVisitType adds a kind of visit to a practice. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    UpdateVisitType: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]  # type: ignore[assignment]
+    """UpdateVisitType replaces the rules of a kind of visit; visits that are
+    booked stay as they are. The doctor of the practice may, and the clinic's
+    owner and managers. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    """
+    ListVisitTypes: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]  # type: ignore[assignment]
+    """ListVisitTypes shows the kinds of visit of a practice by name, also the
+    retired ones, to its doctor and the clinic's staff. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
     """
 
 class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -128,6 +174,47 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         at the moment of the answer. Reads only, writes nothing.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def CreateVisitType(
+        self,
+        request: _availability_service_pb2.CreateVisitTypeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.CreateVisitTypeResponse, _abc.Awaitable[_availability_service_pb2.CreateVisitTypeResponse]]:
+        """CreateVisitType adds a kind of visit to a practice. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateVisitType(
+        self,
+        request: _availability_service_pb2.UpdateVisitTypeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.UpdateVisitTypeResponse, _abc.Awaitable[_availability_service_pb2.UpdateVisitTypeResponse]]:
+        """UpdateVisitType replaces the rules of a kind of visit; visits that are
+        booked stay as they are. The doctor of the practice may, and the clinic's
+        owner and managers. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def ListVisitTypes(
+        self,
+        request: _availability_service_pb2.ListVisitTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListVisitTypesResponse, _abc.Awaitable[_availability_service_pb2.ListVisitTypesResponse]]:
+        """ListVisitTypes shows the kinds of visit of a practice by name, also the
+        retired ones, to its doctor and the clinic's staff. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
         """
 
 def add_AvailabilityServiceServicer_to_server(servicer: AvailabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
