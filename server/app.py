@@ -17,6 +17,7 @@ from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
+from carelane.queue.v1 import queue_service_pb2_grpc
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
@@ -39,6 +40,7 @@ from server.core.paging import Pager
 from server.directory.servicer import DirectoryServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
+from server.queue.servicer import QueueServicer
 from server.settings import Settings
 
 Servicers = Iterable[tuple[Callable[[Any, Any], None], object]]
@@ -104,6 +106,7 @@ def _servicers(parts: Parts) -> Servicers:
             calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server,
             CalendarServicer(db, parts.feed_secrets),
         ),
+        (queue_service_pb2_grpc.add_QueueServiceServicer_to_server, QueueServicer(db)),
         (
             notification_service_pb2_grpc.add_NotificationServiceServicer_to_server,
             NotificationServicer(db, parts.pager),

@@ -22,6 +22,8 @@ from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.queue.v1 import queue_service_pb2 as queue_pb
+from carelane.queue.v1 import queue_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.models import UserAccount
 from server.availability import edit
@@ -46,6 +48,7 @@ from server.directory.models import (
     VisitType,
 )
 from server.directory.servicer import DirectoryServicer
+from server.queue.servicer import QueueServicer
 
 ROLES = ("patient", "doctor", "staff", "admin")
 
@@ -162,12 +165,14 @@ class World:
             ),
             registry,
         )
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(self.db), registry)
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
             (calendar_pb, calendar_service_pb2_grpc.CalendarServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
+            (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )
 
     async def call(self, rpc_name: str, person: Person | None = None, **fields: Any) -> Any:
@@ -196,15 +201,19 @@ class World:
         self,
         *,
         doctor: Person | None = None,
+        at: PracticeOf | None = None,
         zone: str = "Asia/Kolkata",
         rules: tuple[Rule, ...] = NINE_TO_FIVE,
         overrides: dict[date, tuple[Window, ...]] | None = None,
         verified: bool = True,
         **visit: Any,
     ) -> PracticeOf:
-        """Open a clinic with its owner, and a practice of a doctor there, with hours."""
-        owner = await self.person("staff", "Omar Owner")
-        clinic_id = await self._clinic(owner, zone)
+        """Open a clinic with its owner, and a practice of a doctor there, with hours.
+
+        With `at` it is at the clinic of another practice.
+        """
+        owner = at.owner if at else await self.person("staff", "Omar Owner")
+        clinic_id = at.clinic_id if at else await self._clinic(owner, zone)
         if doctor is None:
             doctor = await self._doctor(verified=verified)
         await self.member(owner, clinic_id, doctor, "doctor")

@@ -13,6 +13,7 @@ from bff.routes import (
     doctors,
     me,
     practices,
+    queues,
     reference,
 )
 
@@ -26,5 +27,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *doctor.ROUTES,
     *clinics.ROUTES,
     *practices.ROUTES,
+    *queues.ROUTES,
     *admin.ROUTES,
 )

@@ -1,7 +1,7 @@
 """Every RPC that changes something leaves an audit row, and tells whom it concerns."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -187,6 +187,19 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     await walk.call("appointment.MarkNoShow", own, **visits[1])
 
 
+async def run_queue(walk: Walk, doctor: tuple[str, UUID], patient: str) -> None:
+    """Check patients in on two days, and call one in turn and one out of turn."""
+    for call in ("CallNext", "StartConsultation"):
+        token = (await walk.login(patient)).access_token
+        (visit,) = await book(walk, token, doctor[1], 1)
+        walk.clock.set(visit.start_time.ToDatetime(UTC))
+        own = (await walk.login(doctor[0])).access_token
+        named = {"appointment_id": visit.appointment_id}
+        await walk.call("queue.CheckIn", own, **named)
+        at = {"practice_id": visit.practice_id}
+        await walk.call(f"queue.{call}", own, **(at if call == "CallNext" else named))
+
+
 async def hold_and_release(walk: Walk, token: str, doctor_id: UUID) -> None:
     """Hold a free time and give it back."""
     slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor_id))
@@ -268,14 +281,15 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
         decision=admin_service_pb2.VERIFICATION_DECISION_APPROVE,
     )
     await follow_visits(walk, doctor, patient[0])
+    await run_queue(walk, doctor, patient[0])
     await change_members(walk, doctor[0], profile.doctor.practices[0].clinic.clinic_id, patient[0])
     await deliver(postgres, walk.clock)
-    visits = ["booked"] * 3 + ["cancelled", "completed", "confirmed", "no_show"]
+    visits = ["booked"] * 5 + ["cancelled", "completed", "confirmed", "no_show"]
     assert await told(walk.owner, patient[1]) == sorted(
         [*(f"appointment_{state}" for state in visits), "clinic_joined"]
     )
     assert await told(walk.owner, doctor[1]) == [
-        *["appointment_booked"] * 3,
+        *["appointment_booked"] * 5,
         "appointment_cancelled",
         "doctor_verified",
     ]

@@ -29,6 +29,8 @@ OWN = {
     "hold",
 }
 
+QUEUE = ["queue_day", "queue_ticket", "queue_setting"]
+
 
 @pytest.fixture
 async def rows(owner: Any) -> dict[str, UUID]:
@@ -51,6 +53,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     licence = {"licence_council": str(uuid4()), "licence_number": "1", "licence_year": 2011}
     await add(owner, "verification", **doctor, **licence)
     await add_hold(owner, practice, patient)
+    await add_queue(owner, practice, visit)
     await add_credentials(owner, patient)
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
@@ -73,6 +76,16 @@ async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
     ids = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id, **doctor}
     ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "holder_id": holder}
     await add(owner, "hold", **ids, **time, **until)
+
+
+async def add_queue(owner: Any, practice: Practice, visit: UUID) -> None:
+    whose = {"clinic_id": practice.clinic_id, "doctor_id": practice.doctor_id}
+    queue_day = {"queue_day_id": uuid4()}
+    at = {"practice_id": practice.practice_id, **whose}
+    await add(owner, "queue_day", **queue_day, **at, local_date=NOW.date())
+    token = {"token": 1, "booked_minutes": 30, "check_in_time": NOW}
+    await add(owner, "queue_ticket", appointment_id=visit, **queue_day, **whose, **token)
+    await add(owner, "queue_setting", **at, no_show_grace_minutes=30)
 
 
 async def add_credentials(owner: Any, user_id: UUID) -> None:
@@ -133,6 +146,7 @@ async def test_a_doctor_sees_their_visits_with_the_people_who_come(
     doctor = Caller(rows["doctor"], "doctor")
     seen = {table: await count(committed, doctor, table) for table in HIDDEN}
     own = {"user_account": 2, "verification": 1, "appointment": 1, "payment_transaction": 1}
+    own |= dict.fromkeys(QUEUE, 1)
     assert seen == dict.fromkeys(HIDDEN, 0) | own
 
 
@@ -140,6 +154,7 @@ async def test_staff_see_their_clinic_alone(committed: Database, rows: dict[str,
     staff = Caller(rows["staff"], "staff")
     seen = {table: await count(committed, staff, table) for table in HIDDEN}
     clinic = ["clinic_member", "appointment", "payment_transaction", "clinic_feed", "feed_entry"]
+    clinic += QUEUE
     expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1) | {"user_account": 2}
     assert seen == expected
 

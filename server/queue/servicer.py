@@ -1,0 +1,53 @@
+"""QueueService: messages in, messages out."""
+
+from typing import Any
+
+import grpc
+
+from carelane.queue.v1 import queue_service_pb2 as pb
+from carelane.queue.v1 import queue_service_pb2_grpc
+from server.appointment import progress
+from server.availability import service as availability
+from server.core import rpc, wire
+from server.core.db import Database
+from server.queue import day, service
+from server.queue.messages import from_entry, from_queue
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
+    """Serves the day at the clinic."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def CheckIn(self, request: pb.CheckInRequest, context: Context) -> pb.CheckInResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        lock = progress.lock(appointment_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            entry = await service.check_in(tx, appointment_id)
+            return tx.answer(pb.CheckInResponse(entry=from_entry(entry)))
+
+    async def CallNext(self, request: pb.CallNextRequest, context: Context) -> pb.CallNextResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        lock = availability.lock_by_practice(practice_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            entry = await service.call_next(tx, practice_id)
+            return tx.answer(pb.CallNextResponse(entry=from_entry(entry)))
+
+    async def StartConsultation(
+        self, request: pb.StartConsultationRequest, context: Context
+    ) -> pb.StartConsultationResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        lock = progress.lock(appointment_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            entry = await service.start(tx, appointment_id)
+            return tx.answer(pb.StartConsultationResponse(entry=from_entry(entry)))
+
+    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            queue = await day.read(tx, practice_id)
+            waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
+            return pb.GetQueueResponse(queue=from_queue(queue, tx.now, waits))
