@@ -5,7 +5,7 @@ inside it are a `range`, and thousands of them cost little. Two kinds of minutes
 (instants) and those that clocks in a zone show (local). `Stretch` is the bridge.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -153,17 +153,10 @@ def without(spans: Iterable[Minutes], removed: Sequence[Minutes]) -> Iterator[Mi
 
 def touching(ordered: Sequence[Minutes], start: int, end: int) -> Sequence[Minutes]:
     """Answer those of the merged spans that share a minute with those from `start` to `end`."""
-    first = bisect_right(ordered, start, key=_end)
-    last = bisect_left(ordered, end, lo=first, key=_start)
-    return ordered[first:last]
-
-
-def _start(span: Minutes) -> int:
-    return span[0]
-
-
-def _end(span: Minutes) -> int:
-    return span[1]
+    first = bisect_left(ordered, (start + 1, start))
+    if first and ordered[first - 1][1] > start:
+        first -= 1
+    return ordered[first : bisect_left(ordered, (end, end), lo=first)]
 
 
 def _sections(
