@@ -17,10 +17,12 @@ from server.core.outbox import Handler, Handlers, OutboxMetrics, Relay
 from server.notification.handlers import HANDLERS as NOTIFICATION
 from server.queue.handlers import HANDLERS as QUEUE
 from server.settings import Settings
+from server.waitlist.handlers import HANDLERS as WAITLIST
+from server.waitlist.jobs import JOBS as WAITLIST_JOBS
 
 POOL_SIZE = 4
 
-HANDLERS: Iterable[Handlers] = (NOTIFICATION, QUEUE)
+HANDLERS: Iterable[Handlers] = (NOTIFICATION, QUEUE, WAITLIST)
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ async def work(
 ) -> None:
     """Run every job until `stop` is set."""
     relay = Relay(_together(HANDLERS), logger=logger, metrics=OutboxMetrics(metrics))
-    jobs: list[Job] = [*relay.jobs(), *repeats.JOBS, *AUTH_JOBS, *PAYING_JOBS]
+    jobs: list[Job] = [*relay.jobs(), *repeats.JOBS, *AUTH_JOBS, *PAYING_JOBS, *WAITLIST_JOBS]
     await Runner(database, logger=logger, metrics=JobMetrics(metrics)).run(jobs, stop)
 
 

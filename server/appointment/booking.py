@@ -1,13 +1,14 @@
 """Taking a time for a patient."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import bindparam, insert
+from sqlalchemy import bindparam, func, insert, select
 
-from server.appointment import holding
+from server.appointment import holding, paying
 from server.appointment.models import Appointment, PaymentTransaction
+from server.appointment.progress import find
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
 from server.appointment.writes import record
@@ -20,24 +21,30 @@ from server.core.ids import new_id
 
 _REPLACED = holding.replaced()
 _CLAIM = claims.claim(holding.ids(_REPLACED))
+_LAPSED = paying.lapsed()
+# Reading the count makes the calling off come first.
+_FIRST = select(func.count().label("n")).select_from(_LAPSED).subquery()
+_COLUMNS = {
+    Appointment.appointment_id: "claim_id",
+    Appointment.clinic_id: "clinic",
+    Appointment.practice_id: "practice",
+    Appointment.doctor_id: "claim_doctor",
+    Appointment.patient_id: "patient",
+    Appointment.visit_type_id: "visit_type",
+    Appointment.visit_type_name: "type_name",
+    Appointment.status: "status",
+    Appointment.expire_time: "claim_expire",
+    Appointment.start_time: "start",
+    Appointment.end_time: "end",
+    Appointment.local_date: "day",
+    Appointment.price: "amount",
+    Appointment.currency_code: "currency",
+    Appointment.reason: "why",
+}
+_VALUES = (bindparam(name, type_=column.type) for column, name in _COLUMNS.items())
 _VISIT = (
     insert(Appointment)
-    .values(
-        appointment_id=bindparam("claim_id"),
-        clinic_id=bindparam("clinic"),
-        practice_id=bindparam("practice"),
-        doctor_id=bindparam("claim_doctor"),
-        patient_id=bindparam("patient"),
-        visit_type_id=bindparam("visit_type"),
-        visit_type_name=bindparam("type_name"),
-        status="booked",
-        start_time=bindparam("start"),
-        end_time=bindparam("end"),
-        local_date=bindparam("day"),
-        price=bindparam("amount"),
-        currency_code=bindparam("currency"),
-        reason=bindparam("why"),
-    )
+    .from_select(list(_COLUMNS), select(*_VALUES).where(_FIRST.c.n >= 0))
     .returning(Appointment)
     .cte("visit")
 )
@@ -55,7 +62,12 @@ _PAYMENT = (
     .returning(PaymentTransaction)
     .cte("payment_made")
 )
-_BOOK = sql(view(_VISIT, _PAYMENT).add_columns(holding.listed(_REPLACED)).add_cte(_CLAIM))
+_EXPIRED = select(func.array_agg(_LAPSED.c.appointment_id)).scalar_subquery().label("lapsed")
+_BOOK = sql(
+    view(_VISIT, _PAYMENT)
+    .add_columns(holding.listed(_REPLACED), _EXPIRED)
+    .add_cte(_CLAIM, paying.void(_LAPSED))
+)
 
 
 async def book(
@@ -67,10 +79,12 @@ async def book(
     start: datetime,
     reason: str,
     hold_id: UUID | None = None,
+    pay_within: timedelta | None = None,
 ) -> asyncpg.Record:
     """Book a visit; `visit_type_id` None is the practice's default. The calendar must be locked.
 
-    The patient's holds that are in the way end, and so does `hold_id`.
+    The patient's holds that are in the way end, and so does `hold_id`. With `pay_within` the visit
+    is PENDING_PAYMENT, and expires unless it is paid by then.
     Raises NotFound, NotBookable, SlotTaken and PatientBusy.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
@@ -83,10 +97,19 @@ async def book(
             holder=patient_id,
             hold=hold_id,
             why=reason.strip(),
+            status="pending_payment" if pay_within else "booked",
+            claim_expire=tx.now + pay_within if pay_within else None,
         )
-    holding.record_ended(tx, row["ended_holds"])
-    record(tx, "appointment.booked", row, fields=("status",))
+    await _record(tx, row)
     return row
+
+
+async def _record(tx: Transaction, row: asyncpg.Record) -> None:
+    holding.record_ended(tx, row["ended_holds"])
+    for lapsed in row["lapsed"] or ():
+        record(tx, "appointment.expired", await find(tx, lapsed), fields=("status",))
+    action = "appointment.booked" if row["status"] == "booked" else "appointment.pending"
+    record(tx, action, row, fields=("status",))
 
 
 def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]:
@@ -95,7 +118,6 @@ def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]
         **holding.time_of(offer, start),
         "claim_id": new_id(tx.now),
         "claim_kind": "appointment",
-        "claim_expire": None,
         "clinic": offer.clinic_id,
         "practice": offer.practice_id,
         "visit_type": offer.visit_type_id,

@@ -47,6 +47,7 @@ class Appointment(Base):
             "cancelled_by IN ('patient', 'doctor', 'clinic', 'platform')", name="cancelled_by"
         ),
         CheckConstraint("(status = 'cancelled') = (cancelled_by IS NOT NULL)", name="cancelled"),
+        CheckConstraint("(status = 'pending_payment') = (expire_time IS NOT NULL)", name="pending"),
         ExcludeConstraint(
             (func.period_of(text("patient_id"), text("start_time"), text("end_time")), "&&"),
             name="appointment_patient_overlap",
@@ -58,6 +59,11 @@ class Appointment(Base):
         Index("appointment_clinic", "clinic_id", "local_date", "start_time", "appointment_id"),
         Index("appointment_practice", "practice_id", "start_time"),
         Index("appointment_date", "local_date", "status"),
+        Index(
+            "appointment_pending",
+            "expire_time",
+            postgresql_where=text("status = 'pending_payment'"),
+        ),
         TENANT,
     )
     appointment_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -79,6 +85,26 @@ class Appointment(Base):
     cancel_reason: Mapped[str] = mapped_column(server_default=text("''"))
     revision: Mapped[int] = mapped_column(server_default=text("1"))
     create_time: Mapped[datetime] = mapped_column(server_default=NOW)
+    update_time: Mapped[datetime] = mapped_column(server_default=NOW)
+    previous_start_time: Mapped[datetime | None]
+    expire_time: Mapped[datetime | None]
+    extended: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class CancelPolicy(Base):
+    """How many minutes before the start the patients of a practice may last cancel or move."""
+
+    __tablename__ = "cancel_policy"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+        ),
+        CheckConstraint("notice_minutes >= 0", name="notice"),
+        {"info": {"access": "public"}},
+    )
+    practice_id: Mapped[UUID] = mapped_column(primary_key=True)
+    clinic_id: Mapped[UUID]
+    notice_minutes: Mapped[int]
     update_time: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

@@ -7,27 +7,16 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
 
+from server.appointment import policy
 from server.appointment.models import Appointment, PaymentTransaction
-from server.appointment.states import IllegalStatusChange, check_change
+from server.appointment.refusals import PatientBusy, TooEarly, TooLate
+from server.appointment.states import check_change, check_is
 from server.appointment.view import FIND, view
 from server.appointment.writes import record
 from server.availability import claims
-from server.availability.hours import local_day
-from server.core.db import Lock, Reader, Transaction, sql
-from server.core.errors import FailedPrecondition, NotFound, PermissionDenied
-
-
-class TooEarly(FailedPrecondition):
-    """The visit is not due yet."""
-
-    reason = "TOO_EARLY"
-
-
-class TooLate(FailedPrecondition):
-    """The visit has begun."""
-
-    reason = "TOO_LATE"
-
+from server.availability.hours import DAY, local_day
+from server.core.db import Lock, Reader, Transaction, refusing, sql
+from server.core.errors import NotFound, PermissionDenied
 
 _CHANGED = (
     update(Appointment)
@@ -39,6 +28,7 @@ _CHANGED = (
         ),
         cancelled_by=bindparam("party"),
         cancel_reason=bindparam("why"),
+        expire_time=None,
         revision=Appointment.revision + 1,
         update_time=func.app_now(),
     )
@@ -82,11 +72,7 @@ async def find(reader: Reader, appointment_id: UUID) -> asyncpg.Record:
 async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     """Note that the clinic expects the patient; confirming again changes nothing."""
     row = await _find_for_clinic(tx, appointment_id)
-    if row["status"] != "booked":
-        raise IllegalStatusChange(
-            f"An appointment that is {row['status']} cannot be confirmed.",
-            metadata={"current": row["status"].upper(), "wanted": "BOOKED"},
-        )
+    check_is(row["status"], "booked", "booked")
     if row["confirm_time"]:
         return row
     changed = await _change(tx, appointment_id, "booked", confirmed=tx.now)
@@ -95,12 +81,12 @@ async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
 
 
 async def cancel(tx: Transaction, appointment_id: UUID, *, reason: str) -> asyncpg.Record:
-    """Call a visit off, free its time and void its payment; the patient only before it starts."""
+    """Call a visit off, free its time and void its payment; the patient as the policy allows."""
     row = await find(tx, appointment_id)
     check_change(row["status"], "cancelled")
-    party = _party(tx, row)
-    if party == "patient" and row["start_time"] <= tx.now:
-        raise TooLate("The visit has begun; ask the clinic to cancel it.")
+    party = party_of(tx, row)
+    if party == "patient":
+        await policy.check(tx, row)
     changed = await _change(
         tx, appointment_id, "cancelled", party=party, why=reason.strip(), payment="voided"
     )
@@ -153,14 +139,26 @@ async def mark_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     return changed
 
 
+async def undo_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Take `mark_no_show` back within a day."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_is(row["status"], "no_show", "booked")
+    if tx.now > row["update_time"] + DAY:
+        raise TooLate("A day has passed since the visit was marked.")
+    with refusing(appointment_patient_overlap=PatientBusy):
+        changed = await _change(tx, appointment_id, "booked", payment="pending")
+    record(tx, "appointment.no_show_undone", changed, fields=("status",))
+    return changed
+
+
 async def _find_for_clinic(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     row = await find(tx, appointment_id)
-    if _party(tx, row) == "patient":
+    if party_of(tx, row) == "patient":
         raise PermissionDenied("Only the doctor and the clinic may do this.")
     return row
 
 
-def _party(tx: Transaction, row: asyncpg.Record) -> str:
+def party_of(tx: Transaction, row: asyncpg.Record) -> str:
     """Say on whose side the caller is; who sees a visit of others is the clinic."""
     if tx.caller.user_id == row["patient_id"]:
         return "patient"

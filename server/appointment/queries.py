@@ -11,7 +11,12 @@ from server.appointment.states import ACTIVE
 def coming_visits() -> Subquery:
     """The visits that are still to take place, as far as the caller may see them."""
     return (
-        select(Appointment.practice_id, Appointment.start_time, Appointment.end_time)
+        select(
+            Appointment.practice_id,
+            Appointment.patient_id,
+            Appointment.start_time,
+            Appointment.end_time,
+        )
         .where(Appointment.status == any_(literal(sorted(ACTIVE), ARRAY(Text))))
         .subquery("coming_visits")
     )

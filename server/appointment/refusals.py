@@ -34,6 +34,18 @@ class NotBookable(FailedPrecondition):
         )
 
 
+class TooEarly(FailedPrecondition):
+    """The visit is not due yet."""
+
+    reason = "TOO_EARLY"
+
+
+class TooLate(FailedPrecondition):
+    """It is too late for that change."""
+
+    reason = "TOO_LATE"
+
+
 def check(offer: Offer, start: datetime, now: datetime) -> None:
     """Raise SlotTaken or NotBookable unless a visit can start then."""
     why = refusal(offer.schedule, start, now)

@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 
 from carelane.appointment.v1 import appointment_service_pb2 as pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
-from server.appointment import booking, holding, lists, progress
-from server.appointment.messages import STATUSES, from_hold, from_row
+from server.appointment import booking, holding, lists, moving, policy, progress
+from server.appointment.messages import STATUSES, etag, from_hold, from_policy, from_row
 from server.availability import service as availability
 from server.core import rpc, wire
 from server.core.db import Database, Transaction
+from server.core.errors import EtagMismatch
 from server.core.paging import Pager
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -144,6 +145,40 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         self, request: pb.MarkNoShowRequest, context: Context
     ) -> pb.MarkNoShowResponse:
         return await self._change(request, pb.MarkNoShowResponse, progress.mark_no_show)
+
+    async def UndoNoShow(
+        self, request: pb.UndoNoShowRequest, context: Context
+    ) -> pb.UndoNoShowResponse:
+        return await self._change(request, pb.UndoNoShowResponse, progress.undo_no_show)
+
+    async def RescheduleAppointment(
+        self, request: pb.RescheduleAppointmentRequest, context: Context
+    ) -> pb.RescheduleAppointmentResponse:
+        start = wire.to_time(request.start_time, "start_time")
+
+        async def move(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+            visit = await progress.find(tx, appointment_id)
+            if request.etag and request.etag != etag(visit):
+                raise EtagMismatch
+            return await moving.move(tx, visit, start)
+
+        return await self._change(request, pb.RescheduleAppointmentResponse, move)
+
+    async def SetCancelPolicy(
+        self, request: pb.SetCancelPolicyRequest, context: Context
+    ) -> pb.SetCancelPolicyResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller(), once=request) as tx:
+            saved = await policy.set_policy(tx, practice_id, request.notice_minutes)
+            message = from_policy(practice_id, *saved)
+            return tx.answer(pb.SetCancelPolicyResponse(cancel_policy=message))
+
+    async def GetCancelPolicy(
+        self, request: pb.GetCancelPolicyRequest, context: Context
+    ) -> pb.GetCancelPolicyResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        found = await policy.find(self._db, practice_id)
+        return pb.GetCancelPolicyResponse(cancel_policy=from_policy(practice_id, *found))
 
     async def _change(
         self, request: Any, response: Callable[..., Changed], change: Change

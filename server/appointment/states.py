@@ -8,7 +8,7 @@ from server.core.errors import FailedPrecondition
 
 LEGAL: dict[str, frozenset[str]] = {
     "pending_payment": frozenset({"booked", "cancelled"}),
-    "booked": frozenset({"checked_in", "completed", "cancelled", "no_show"}),
+    "booked": frozenset({"booked", "checked_in", "completed", "cancelled", "no_show"}),
     "checked_in": frozenset({"in_consultation", "completed", "cancelled"}),
     "in_consultation": frozenset({"completed", "cancelled"}),
     "completed": frozenset(),
@@ -27,7 +27,18 @@ class IllegalStatusChange(FailedPrecondition):
 def check_change(current: str, wanted: str) -> None:
     """Raise IllegalStatusChange, naming both states, unless the change is legal."""
     if wanted not in LEGAL[current]:
-        raise IllegalStatusChange(
-            f"An appointment that is {current} cannot become {wanted}.",
-            metadata={"current": current.upper(), "wanted": wanted.upper()},
-        )
+        raise illegal(current, wanted)
+
+
+def check_is(current: str, needed: str, wanted: str) -> None:
+    """Raise IllegalStatusChange unless the state is the one from which the change starts."""
+    if current != needed:
+        raise illegal(current, wanted)
+
+
+def illegal(current: str, wanted: str) -> IllegalStatusChange:
+    """Make the refusal of a change."""
+    return IllegalStatusChange(
+        f"An appointment that is {current} cannot become {wanted}.",
+        metadata={"current": current.upper(), "wanted": wanted.upper()},
+    )

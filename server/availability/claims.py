@@ -3,7 +3,22 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CTE, TIMESTAMP, Select, Subquery, Uuid, bindparam, delete, func, or_, select
+from sqlalchemy import (
+    CTE,
+    TIMESTAMP,
+    CompoundSelect,
+    Delete,
+    Select,
+    Subquery,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from server.availability.models import Claim
@@ -26,7 +41,7 @@ def overlapped() -> Subquery:
     return select(Claim.claim_id).where(_OVERLAPS).subquery("overlapped")
 
 
-def claim(giving_way: Select[Any], prefix: str = "claimed") -> CTE:
+def claim(giving_way: Select[Any] | CompoundSelect[Any], prefix: str = "claimed") -> CTE:
     """Take time. Removed first: expired claims in the way, and those whose ids `giving_way` has.
 
     Its parameters are `claim_id`, `claim_doctor`, `claim_start`, `claim_end`, `claim_kind` and
@@ -51,6 +66,22 @@ def claim(giving_way: Select[Any], prefix: str = "claimed") -> CTE:
         bindparam("claim_expire", type_=_INSTANT),
     ).where(first.c.n >= 0)
     return insert(Claim).from_select(columns, values).returning(Claim.claim_id).cte(prefix)
+
+
+def keep_until(claim_ids: CTE) -> CTE:
+    """Let the claims whose ids are the first column of `claim_ids` expire at `claim_expire`."""
+    ids = select(next(iter(claim_ids.c)))
+    until = bindparam("claim_expire", type_=_INSTANT)
+    kept = update(Claim).where(Claim.claim_id.in_(ids)).values(expire_time=until)
+    return kept.returning(Claim.claim_id).cte("kept")
+
+
+def forget_expired(batch: int) -> Delete:
+    """Delete a batch of expired holds: only for tidiness, since who wants the time does it too."""
+    old = select(Claim.claim_id).where(Claim.kind == "hold", Claim.expire_time <= func.app_now())
+    return delete(Claim).where(
+        Claim.claim_id == any_(func.array(old.limit(batch).scalar_subquery()))
+    )
 
 
 def release(claim_ids: CTE, name: str = "released") -> CTE:

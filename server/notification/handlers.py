@@ -58,6 +58,7 @@ async def tell_member(tx: Transaction, event: Event) -> None:
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = {
     "appointment.booked": (tell_both,),
+    "appointment.moved": (tell_both,),
     "appointment.confirmed": (tell_patient,),
     "appointment.cancelled": (tell_both,),
     "appointment.completed": (tell_patient,),

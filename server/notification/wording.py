@@ -30,6 +30,8 @@ def for_patient(topic: str, visit: Mapping[str, Any]) -> Words:
         case "appointment.booked":
             place = visit["clinic_address"]
             return Words("Appointment booked", f"{doctor} sees you on {when} at {clinic}, {place}.")
+        case "appointment.moved":
+            return Words("Appointment moved", f"{doctor} now sees you on {when} at {clinic}.")
         case "appointment.confirmed":
             return Words("Appointment confirmed", f"{clinic} expects you on {when}, with {doctor}.")
         case "appointment.cancelled":
@@ -50,6 +52,8 @@ def for_doctor(topic: str, visit: Mapping[str, Any]) -> Words:
     match topic:
         case "appointment.booked":
             return Words("New appointment", f"{patient} comes on {when} to {clinic}.")
+        case "appointment.moved":
+            return Words("Appointment moved", f"{patient} now comes on {when} to {clinic}.")
         case "appointment.cancelled":
             text = f"{patient}, on {when} at {clinic}: the visit {_called_off(visit)}"
             return Words("Appointment cancelled", text)

@@ -1,7 +1,6 @@
 """Holding a time, as patients call it."""
 
 import asyncio
-import os
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,11 +9,12 @@ import grpc
 import pytest
 
 from server.core.clock import MovableClock
+from tests.counts import count
 from tests.refusal import Refusal, refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 MINUTE = timedelta(minutes=1)
-MANY = 50 if os.environ.get("CARELANE_TEST_COUNTS") == "deep" else 12
+MANY = count(12, deep=50)
 
 
 async def hold(world: World, patient: Person, at: PracticeOf, start: datetime, **more: Any) -> Any:

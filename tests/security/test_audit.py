@@ -9,6 +9,7 @@ import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.timeofday_pb2 import TimeOfDay
 from prometheus_client import CollectorRegistry
 
@@ -134,6 +135,8 @@ async def open_practice(walk: Walk, token: str) -> Any:
         fee={"currency_code": "INR", "units": 500},
     )
     await walk.call("availability.SetAvailability", token, rules=open_every_day())
+    practice_id = answer.profile.doctor.practices[0].practice_id
+    await walk.call("appointment.SetCancelPolicy", token, practice_id=practice_id)
     return answer.profile
 
 
@@ -178,12 +181,15 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     token = (await walk.login(patient)).access_token
     visits = [{"appointment_id": v.appointment_id} for v in await book(walk, token, doctor_id, 3)]
     await hold_and_release(walk, token, doctor_id)
+    await move_there_and_back(walk, token, visits[1])
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.ConfirmAppointment", own, **visits[0])
     await walk.call("appointment.CancelAppointment", token, **visits[2])
     walk.clock.advance(timedelta(days=16))
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.CompleteAppointment", own, **visits[0])
+    await walk.call("appointment.MarkNoShow", own, **visits[1])
+    await walk.call("appointment.UndoNoShow", own, **visits[1])
     await walk.call("appointment.MarkNoShow", own, **visits[1])
 
 
@@ -209,6 +215,15 @@ async def hold_and_release(walk: Walk, token: str, doctor_id: UUID) -> None:
     }
     held = await walk.call("appointment.HoldSlot", token, **time)
     await walk.call("appointment.ReleaseHold", token, hold_id=held.hold.hold_id)
+
+
+async def move_there_and_back(walk: Walk, token: str, visit: dict[str, str]) -> None:
+    """Move a visit by half an hour, and back."""
+    found = await walk.call("appointment.GetAppointment", token, **visit)
+    first = found.appointment.start_time
+    later = Timestamp(seconds=first.seconds + 1800)
+    for start in (later, first):
+        await walk.call("appointment.RescheduleAppointment", token, **visit, start_time=start)
 
 
 async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str) -> None:
@@ -284,13 +299,14 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     await run_queue(walk, doctor, patient[0])
     await change_members(walk, doctor[0], profile.doctor.practices[0].clinic.clinic_id, patient[0])
     await deliver(postgres, walk.clock)
-    visits = ["booked"] * 5 + ["cancelled", "completed", "confirmed", "no_show"]
+    visits = [*["booked"] * 5, "cancelled", "completed", "confirmed", *["moved", "no_show"] * 2]
     assert await told(walk.owner, patient[1]) == sorted(
         [*(f"appointment_{state}" for state in visits), "clinic_joined"]
     )
     assert await told(walk.owner, doctor[1]) == [
         *["appointment_booked"] * 5,
         "appointment_cancelled",
+        *["appointment_moved"] * 2,
         "doctor_verified",
     ]
     await change_account(walk, patient[0])

@@ -98,6 +98,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The patient holds as many times as they may."""
     ERROR_REASON_QUEUE_EMPTY: _ErrorReason.ValueType  # 40
     """Nobody waits in the queue."""
+    ERROR_REASON_ALREADY_WAITING: _ErrorReason.ValueType  # 50
+    """The patient waits for that already."""
+    ERROR_REASON_TOO_MANY_ENTRIES: _ErrorReason.ValueType  # 51
+    """The patient waits for as many things as they may."""
+    ERROR_REASON_OFFER_ENDED: _ErrorReason.ValueType  # 52
+    """The offer was answered, or its deadline passed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -181,4 +187,10 @@ ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 36
 """The patient holds as many times as they may."""
 ERROR_REASON_QUEUE_EMPTY: ErrorReason.ValueType  # 40
 """Nobody waits in the queue."""
+ERROR_REASON_ALREADY_WAITING: ErrorReason.ValueType  # 50
+"""The patient waits for that already."""
+ERROR_REASON_TOO_MANY_ENTRIES: ErrorReason.ValueType  # 51
+"""The patient waits for as many things as they may."""
+ERROR_REASON_OFFER_ENDED: ErrorReason.ValueType  # 52
+"""The offer was answered, or its deadline passed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

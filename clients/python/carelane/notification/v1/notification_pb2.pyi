@@ -42,6 +42,12 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """An administrator refused the doctor, with a reason."""
     NOTIFICATION_KIND_CLINIC_JOINED: _NotificationKind.ValueType  # 8
     """The person now works at a clinic."""
+    NOTIFICATION_KIND_APPOINTMENT_MOVED: _NotificationKind.ValueType  # 9
+    """An appointment was moved to another time."""
+    NOTIFICATION_KIND_WAITLIST_OFFERED: _NotificationKind.ValueType  # 20
+    """A time that the patient waits for is kept for them."""
+    NOTIFICATION_KIND_WAITLIST_LAPSED: _NotificationKind.ValueType  # 21
+    """An offered time went to the next one."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """NotificationKind says what happened."""
@@ -64,6 +70,12 @@ NOTIFICATION_KIND_DOCTOR_REJECTED: NotificationKind.ValueType  # 7
 """An administrator refused the doctor, with a reason."""
 NOTIFICATION_KIND_CLINIC_JOINED: NotificationKind.ValueType  # 8
 """The person now works at a clinic."""
+NOTIFICATION_KIND_APPOINTMENT_MOVED: NotificationKind.ValueType  # 9
+"""An appointment was moved to another time."""
+NOTIFICATION_KIND_WAITLIST_OFFERED: NotificationKind.ValueType  # 20
+"""A time that the patient waits for is kept for them."""
+NOTIFICATION_KIND_WAITLIST_LAPSED: NotificationKind.ValueType  # 21
+"""An offered time went to the next one."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final
