@@ -1,6 +1,6 @@
 """Free times, and taking them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
@@ -108,6 +108,20 @@ async def next_free(reader: Reader, doctor_id: UUID, now: datetime) -> dict[UUID
     )
     firsts = ((offer.practice_id, next(offered(offer.schedule, now), None)) for offer in offers)
     return {practice_id: start for practice_id, start in firsts if start}
+
+
+async def next_free_of(
+    reader: Reader, doctor_ids: Sequence[UUID], now: datetime, days: int
+) -> dict[UUID, datetime]:
+    """Find the first free start of each of many doctors within `days`; who has none is left out."""
+    today = now.date()
+    offers = await schedules.of_doctors(reader, doctor_ids, today - DAY, today + days * DAY)
+    found: dict[UUID, datetime] = {}
+    for offer in offers:
+        start = next(offered(offer.schedule, now), None)
+        if start:
+            found[offer.doctor_id] = min(start, found.get(offer.doctor_id, start))
+    return found
 
 
 def _from(offer: Offer, first: date | None, days: int, now: datetime) -> Offer:
