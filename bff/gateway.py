@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.body import ClientGone
+from bff.events import EventStream
 from bff.log import Logger, failure
 from bff.names import camel
-from bff.operation import Operation
+from bff.operation import Operation, rpc_of
 from bff.problem import Problem, defect
 from bff.route import Route
 from bff.visit import visit_of
@@ -127,5 +128,6 @@ def _by_path(
         methods = found.setdefault(route.path, {})
         if route.method in methods:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
-        methods[route.method] = Operation(route, channel, timeout)
+        kind = EventStream if rpc_of(route).server_streaming else Operation
+        methods[route.method] = kind(route, channel, timeout)
     return found

@@ -99,7 +99,7 @@ class Operation:
 
     async def _answer(self, message: Message, visit: Visit, receive: Receive) -> Message:
         call = self._call(message, timeout=self._timeout, metadata=visit.metadata())
-        watch = _Watch(call, receive)
+        watch = Watch(call, receive)
         try:
             return cast(Message, await call)
         except grpc.aio.AioRpcError as error:
@@ -141,7 +141,7 @@ def require_json(scope: Scope) -> None:
     raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
 
 
-class _Watch:
+class Watch:
     """Cancels a call when its client goes away; looks only once the call has taken a while."""
 
     __slots__ = ("_call", "_receive", "_task", "_timer", "client_left")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 
 from bff import text_fields
+from bff.events import MEDIA_TYPE
 from bff.names import camel
 from bff.openapi.comments import comment
 from bff.openapi.problems import PROBLEMS, statuses
@@ -115,8 +116,12 @@ def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str,
     schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
     return {
         "description": comment(rpc.output_type.full_name) or "Done.",
-        "content": {route.text or "application/json": {"schema": schema}},
+        "content": {_media_type(route, rpc): {"schema": schema}},
     }
+
+
+def _media_type(route: Route, rpc: MethodDescriptor) -> str:
+    return MEDIA_TYPE if rpc.server_streaming else route.text or "application/json"
 
 
 def _parameters(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> Iterator[dict[str, Any]]:

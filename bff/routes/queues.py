@@ -12,5 +12,6 @@ ROUTES: Final = (
     Route("POST", f"{_VISIT}/check-in", f"{_SERVICE}.CheckIn"),
     Route("POST", f"{_VISIT}/start", f"{_SERVICE}.StartConsultation"),
     Route("GET", _QUEUE, f"{_SERVICE}.GetQueue"),
+    Route("GET", f"{_QUEUE}/live", f"{_SERVICE}.WatchQueue"),
     Route("POST", f"{_QUEUE}/call-next", f"{_SERVICE}.CallNext"),
 )

@@ -21,6 +21,7 @@ from server.queue.waits import MINUTE, Late, Length, Pace, Place, Wait, expected
 
 GRACE_MINUTES = 30
 """After how long a patient who did not come is marked, where a practice chose nothing."""
+UNKNOWN = "There is no such practice."
 REMEMBERED_DAYS = 60
 MOST_REMEMBERED = 500
 STATES = {
@@ -88,6 +89,11 @@ _READ = sql(
     )
     .join(QueueTicket, QueueTicket.appointment_id == _visit.c.appointment_id, isouter=True)
     .where(_practice.c.practice_id == bindparam("practice"), _OURS)
+)
+_FIND_PRACTICE = sql(
+    select(
+        _practice.c.clinic_id, _practice.c.practice_id, _practice.c.doctor_id, _practice.c.time_zone
+    ).where(_practice.c.practice_id == bindparam("practice"), _OURS)
 )
 _REMEMBER = sql(
     select(
@@ -167,11 +173,19 @@ class Queue:
         return expected_waits(now, places, Pace.of([*past, *self.lengths()]), self.late)
 
 
+async def find_practice(tx: Transaction, practice_id: UUID) -> Practice:
+    """Find a practice; NotFound unless the caller is its doctor or the clinic's staff."""
+    row = await tx.one(_FIND_PRACTICE, practice=practice_id)
+    if row is None:
+        raise NotFound(UNKNOWN)
+    return _practice_of(row)
+
+
 async def read(tx: Transaction, practice_id: UUID) -> Queue:
     """Read the queue of today; NotFound unless the caller is its doctor or the clinic's staff."""
     rows = await tx.all(_READ, practice=practice_id, now=tx.now)
     if not rows:
-        raise NotFound("There is no such practice.")
+        raise NotFound(UNKNOWN)
     first = rows[0]
     practice = _practice_of(first)
     late = Late(first["late_minutes"], first["late_time"]) if first["late_time"] else None

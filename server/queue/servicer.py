@@ -1,6 +1,10 @@
 """QueueService: messages in, messages out."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import grpc
 
@@ -9,9 +13,12 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from server.appointment import progress
 from server.availability import service as availability
 from server.core import rpc, wire
+from server.core.access import Caller
 from server.core.db import Database
 from server.queue import day, service
-from server.queue.messages import from_entry, from_queue
+from server.queue.day import Practice
+from server.queue.messages import from_entry, from_queue, from_step
+from server.queue.watching import Watching
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -21,6 +28,7 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._watching = Watching(db)
 
     async def CheckIn(self, request: pb.CheckInRequest, context: Context) -> pb.CheckInResponse:
         appointment_id = wire.to_id(request.appointment_id, "appointment_id")
@@ -51,3 +59,16 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
             queue = await day.read(tx, practice_id)
             waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
             return pb.GetQueueResponse(queue=from_queue(queue, tx.now, waits))
+
+    async def WatchQueue(
+        self, request: pb.WatchQueueRequest, context: Context
+    ) -> AsyncIterator[pb.WatchQueueResponse]:
+        find = partial(self._find, rpc.caller(), wire.to_id(request.practice_id, "practice_id"))
+        async with aclosing(self._watching.steps(await find(), find)) as steps:
+            async for step in steps:
+                yield from_step(step)
+
+    async def _find(self, caller: Caller, practice_id: UUID) -> Practice:
+        """Find the practice; NotFound unless its queue is the caller's business."""
+        async with self._db.transaction(caller) as tx:
+            return await day.find_practice(tx, practice_id)

@@ -27,7 +27,7 @@ from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_acce
 from carelane.queue.v1 import queue_pb2 as carelane_dot_queue_dot_v1_dot_queue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/queue/v1/queue_service.proto\x12\x11\x63\x61relane.queue.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1d\x63\x61relane/queue/v1/queue.proto\"j\n\x0e\x43heckInRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"F\n\x0f\x43heckInResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"e\n\x0f\x43\x61llNextRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"G\n\x10\x43\x61llNextResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"t\n\x18StartConsultationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"P\n\x19StartConsultationResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"<\n\x0fGetQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"B\n\x10GetQueueResponse\x12.\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueR\x05queue2\xaa\x03\n\x0cQueueService\x12\\\n\x07\x43heckIn\x12!.carelane.queue.v1.CheckInRequest\x1a\".carelane.queue.v1.CheckInResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08\x43\x61llNext\x12\".carelane.queue.v1.CallNextRequest\x1a#.carelane.queue.v1.CallNextResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12z\n\x11StartConsultation\x12+.carelane.queue.v1.StartConsultationRequest\x1a,.carelane.queue.v1.StartConsultationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08GetQueue\x12\".carelane.queue.v1.GetQueueRequest\x1a#.carelane.queue.v1.GetQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/queue/v1/queue_service.proto\x12\x11\x63\x61relane.queue.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1d\x63\x61relane/queue/v1/queue.proto\"j\n\x0e\x43heckInRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"F\n\x0f\x43heckInResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"e\n\x0f\x43\x61llNextRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"G\n\x10\x43\x61llNextResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"t\n\x18StartConsultationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"P\n\x19StartConsultationResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"<\n\x0fGetQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"B\n\x10GetQueueResponse\x12.\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueR\x05queue\">\n\x11WatchQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"\x89\x01\n\x12WatchQueueResponse\x12\x30\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueH\x00R\x05queue\x12\x38\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1e.carelane.queue.v1.QueueChangeH\x00R\x06\x63hangeB\x07\n\x05\x65vent2\x93\x04\n\x0cQueueService\x12\\\n\x07\x43heckIn\x12!.carelane.queue.v1.CheckInRequest\x1a\".carelane.queue.v1.CheckInResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08\x43\x61llNext\x12\".carelane.queue.v1.CallNextRequest\x1a#.carelane.queue.v1.CallNextResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12z\n\x11StartConsultation\x12+.carelane.queue.v1.StartConsultationRequest\x1a,.carelane.queue.v1.StartConsultationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08GetQueue\x12\".carelane.queue.v1.GetQueueRequest\x1a#.carelane.queue.v1.GetQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12g\n\nWatchQueue\x12$.carelane.queue.v1.WatchQueueRequest\x1a%.carelane.queue.v1.WatchQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTCONSULTATIONREQUEST'].fields_by_name['appointment_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETQUEUEREQUEST'].fields_by_name['practice_id']._loaded_options = None
   _globals['_GETQUEUEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_WATCHQUEUEREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_WATCHQUEUEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_QUEUESERVICE'].methods_by_name['CheckIn']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['CheckIn']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['CallNext']._loaded_options = None
@@ -56,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUESERVICE'].methods_by_name['StartConsultation']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
+  _globals['_QUEUESERVICE'].methods_by_name['WatchQueue']._loaded_options = None
+  _globals['_QUEUESERVICE'].methods_by_name['WatchQueue']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
   _globals['_CHECKINREQUEST']._serialized_start=153
   _globals['_CHECKINREQUEST']._serialized_end=259
   _globals['_CHECKINRESPONSE']._serialized_start=261
@@ -72,6 +76,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETQUEUEREQUEST']._serialized_end=769
   _globals['_GETQUEUERESPONSE']._serialized_start=771
   _globals['_GETQUEUERESPONSE']._serialized_end=837
-  _globals['_QUEUESERVICE']._serialized_start=840
-  _globals['_QUEUESERVICE']._serialized_end=1266
+  _globals['_WATCHQUEUEREQUEST']._serialized_start=839
+  _globals['_WATCHQUEUEREQUEST']._serialized_end=901
+  _globals['_WATCHQUEUERESPONSE']._serialized_start=904
+  _globals['_WATCHQUEUERESPONSE']._serialized_end=1041
+  _globals['_QUEUESERVICE']._serialized_start=1044
+  _globals['_QUEUESERVICE']._serialized_end=1575
 # @@protoc_insertion_point(module_scope)

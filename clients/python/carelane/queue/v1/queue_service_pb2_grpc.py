@@ -60,6 +60,11 @@ class QueueServiceStub:
                 request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.SerializeToString,
                 response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.FromString,
                 _registered_method=True)
+        self.WatchQueue = channel.unary_stream(
+                '/carelane.queue.v1.QueueService/WatchQueue',
+                request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueRequest.SerializeToString,
+                response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueResponse.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
@@ -118,6 +123,22 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchQueue(self, request, context):
+        """WatchQueue shows the practice's queue of today, whole at first and on each
+        new day, and within about a second every change of it, be it of a patient
+        or of an expected wait. A client that reads slowly gets several changes as
+        one. The stream stays open until the client ends it or its access token
+        expires; then connect again. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), also when the caller may not see the queue
+        any more, RESOURCE_EXHAUSTED (RATE_LIMITED) for too many open streams,
+        UNAVAILABLE (UNAVAILABLE) when the server goes down, INVALID_ARGUMENT
+        (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +161,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.GetQueue,
                     request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.FromString,
                     response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.SerializeToString,
+            ),
+            'WatchQueue': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchQueue,
+                    request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueRequest.FromString,
+                    response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -256,6 +282,33 @@ class QueueService:
             '/carelane.queue.v1.QueueService/GetQueue',
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.SerializeToString,
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/carelane.queue.v1.QueueService/WatchQueue',
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueRequest.SerializeToString,
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

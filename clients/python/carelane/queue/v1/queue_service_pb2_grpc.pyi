@@ -70,6 +70,18 @@ class QueueServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
+    WatchQueue: _grpc.UnaryStreamMultiCallable[_queue_service_pb2.WatchQueueRequest, _queue_service_pb2.WatchQueueResponse]
+    """WatchQueue shows the practice's queue of today, whole at first and on each
+    new day, and within about a second every change of it, be it of a patient
+    or of an expected wait. A client that reads slowly gets several changes as
+    one. The stream stays open until the client ends it or its access token
+    expires; then connect again. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), also when the caller may not see the queue
+    any more, RESOURCE_EXHAUSTED (RATE_LIMITED) for too many open streams,
+    UNAVAILABLE (UNAVAILABLE) when the server goes down, INVALID_ARGUMENT
+    (INVALID_FIELD).
+    """
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
@@ -112,6 +124,18 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """GetQueue shows the practice's queue of today. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    WatchQueue: _aio.UnaryStreamMultiCallable[_queue_service_pb2.WatchQueueRequest, _queue_service_pb2.WatchQueueResponse]  # type: ignore[assignment]
+    """WatchQueue shows the practice's queue of today, whole at first and on each
+    new day, and within about a second every change of it, be it of a patient
+    or of an expected wait. A client that reads slowly gets several changes as
+    one. The stream stays open until the client ends it or its access token
+    expires; then connect again. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), also when the caller may not see the queue
+    any more, RESOURCE_EXHAUSTED (RATE_LIMITED) for too many open streams,
+    UNAVAILABLE (UNAVAILABLE) when the server goes down, INVALID_ARGUMENT
+    (INVALID_FIELD).
     """
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -176,6 +200,24 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetQueue shows the practice's queue of today. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def WatchQueue(
+        self,
+        request: _queue_service_pb2.WatchQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_queue_service_pb2.WatchQueueResponse], _abc.AsyncIterator[_queue_service_pb2.WatchQueueResponse]]:
+        """WatchQueue shows the practice's queue of today, whole at first and on each
+        new day, and within about a second every change of it, be it of a patient
+        or of an expected wait. A client that reads slowly gets several changes as
+        one. The stream stays open until the client ends it or its access token
+        expires; then connect again. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), also when the caller may not see the queue
+        any more, RESOURCE_EXHAUSTED (RATE_LIMITED) for too many open streams,
+        UNAVAILABLE (UNAVAILABLE) when the server goes down, INVALID_ARGUMENT
+        (INVALID_FIELD).
         """
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
