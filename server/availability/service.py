@@ -59,14 +59,22 @@ def lock_to_edit(practice_id: UUID | None, caller: Caller) -> Lock:
 
 
 async def find_offer(
-    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, start: datetime
+    reader: Reader,
+    practice_id: UUID,
+    visit_type_id: UUID | None,
+    start: datetime,
+    *,
+    moved: UUID | None = None,
 ) -> Offer:
     """Read what decides whether `start` can be booked; NotFound for an unknown practice or type.
 
-    Its schedule has the days around `start`, since the zone is not known before.
+    Its schedule has the days around `start`, since the zone is not known before. The time of the
+    claim `moved` counts as free.
     """
     day = start.date()
-    offer = await schedules.of_practice(reader, practice_id, visit_type_id, day - DAY, day + DAY)
+    offer = await schedules.of_practice(
+        reader, practice_id, visit_type_id, day - DAY, day + DAY, moved=moved
+    )
     if offer is None:
         raise NotFound("There is no such practice or visit type.")
     return offer
@@ -108,6 +116,20 @@ async def next_free(reader: Reader, doctor_id: UUID, now: datetime) -> dict[UUID
     )
     firsts = ((offer.practice_id, next(offered(offer.schedule, now), None)) for offer in offers)
     return {practice_id: start for practice_id, start in firsts if start}
+
+
+async def next_free_of(
+    reader: Reader, doctor_ids: Sequence[UUID], now: datetime, days: int
+) -> dict[UUID, datetime]:
+    """Find the first free start of each of many doctors within `days`; who has none is left out."""
+    today = now.date()
+    offers = await schedules.of_doctors(reader, doctor_ids, today - DAY, today + days * DAY)
+    found: dict[UUID, datetime] = {}
+    for offer in offers:
+        start = next(offered(offer.schedule, now), None)
+        if start:
+            found[offer.doctor_id] = min(start, found.get(offer.doctor_id, start))
+    return found
 
 
 async def next_free_of(
