@@ -14,4 +14,7 @@ ROUTES: Final = (
     Route("GET", "/api/doctor/appointments", f"{_APPOINTMENT}.ListDoctorAppointments"),
     Route("GET", "/api/doctor/availability", f"{_AVAILABILITY}.GetAvailability"),
     Route("PUT", "/api/doctor/availability", f"{_AVAILABILITY}.SetAvailability"),
+    Route("GET", "/api/doctor/time-off", f"{_AVAILABILITY}.ListTimeOff"),
+    Route("POST", "/api/doctor/time-off", f"{_AVAILABILITY}.AddTimeOff", status=201),
+    Route("DELETE", "/api/doctor/time-off/{time_off_id}", f"{_AVAILABILITY}.RemoveTimeOff"),
 )

@@ -12,7 +12,10 @@ def coming_visits() -> Subquery:
     """The visits that are still to take place, as far as the caller may see them."""
     return (
         select(
+            Appointment.appointment_id,
+            Appointment.clinic_id,
             Appointment.practice_id,
+            Appointment.doctor_id,
             Appointment.patient_id,
             Appointment.start_time,
             Appointment.end_time,

@@ -45,17 +45,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A practice's hours in its zone; an override replaces the windows that open on its day."""
+    """A practice's hours in its zone; an override replaces the windows that open on its day.
+
+    `extras` are windows that open besides these, each on one day.
+    """
 
     zone: ZoneInfo
     rules: tuple[Rule, ...] = ()
     overrides: Mapping[date, tuple[Window, ...]] = field(default_factory=dict)
+    extras: tuple[tuple[date, Window], ...] = ()
 
-    def windows(self, day: date) -> Iterable[Window]:
+    def windows(self, day: date) -> Iterator[Window]:
         """Answer the windows that open on `day`."""
         if day in self.overrides:
-            return self.overrides[day]
-        return (rule.window for rule in self.rules if rule.holds(day))
+            yield from self.overrides[day]
+        else:
+            yield from (rule.window for rule in self.rules if rule.holds(day))
+        yield from (window for opens, window in self.extras if opens == day)
 
 
 class Span(NamedTuple):
@@ -148,6 +154,9 @@ def _openings(hours: Hours, first: date, last: date) -> Iterator[tuple[Sequence[
     for day, windows in hours.overrides.items():
         if first <= day <= last:
             yield from (([minutes.midnight(day)], window) for window in windows)
+    for day, window in hours.extras:
+        if first <= day <= last:
+            yield [minutes.midnight(day)], window
 
 
 def _midnights(rule: Rule, first: date, last: date) -> range:

@@ -30,6 +30,14 @@ def to_overrides(messages: Iterable[pb.DateOverride]) -> dict[date, tuple[Window
     return overrides
 
 
+def to_extras(messages: Iterable[pb.ExtraOpening]) -> tuple[tuple[date, Window], ...]:
+    """Read extra openings; raises InvalidField for impossible dates."""
+    return tuple(
+        (wire.to_date(message.date, f"extra_openings[{index}].date"), _window(message.window))
+        for index, message in enumerate(messages)
+    )
+
+
 def from_hours(hours: PracticeHours) -> pb.Availability:
     """Write the hours of a practice."""
     return pb.Availability(
@@ -42,6 +50,10 @@ def from_hours(hours: PracticeHours) -> pb.Availability:
         ],
         update_time=wire.from_time(hours.update_time) if hours.update_time else None,
         etag=etag(hours.revision),
+        extra_openings=[
+            pb.ExtraOpening(date=wire.from_date(day), window=_from_window(window))
+            for day, window in sorted(hours.hours.extras)
+        ],
     )
 
 

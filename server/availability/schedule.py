@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import starmap
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,8 +27,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from server.appointment import queries as appointment
+from server.availability.holidays import Kept, closed_days
 from server.availability.hours import Hours, Rule, Span, Window
-from server.availability.models import Claim, DateOverride, WeeklyRule
+from server.availability.models import (
+    Claim,
+    Closure,
+    DateOverride,
+    ExtraOpening,
+    PublicHolidays,
+    TimeOff,
+    WeeklyRule,
+)
 from server.availability.slots import MARGIN, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
@@ -68,6 +78,53 @@ def overrides_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
     )
 
 
+def extras_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select its extra openings from the day `first` to `last` as one value."""
+    return (
+        select(
+            func.jsonb_agg(
+                func.jsonb_build_array(
+                    ExtraOpening.day, ExtraOpening.start_minute, ExtraOpening.end_minute
+                )
+            )
+        )
+        .where(
+            ExtraOpening.practice_id == practice_id,
+            ExtraOpening.day.between(bindparam("first", type_=DATE), bindparam("last", type_=DATE)),
+        )
+        .scalar_subquery()
+    )
+
+
+def closures_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select the closures of a clinic between the days `first` and `last` as one value."""
+    return (
+        select(func.array_agg(func.row(Closure.first_day, Closure.last_day)))
+        .where(
+            Closure.clinic_id == clinic_id,
+            Closure.first_day <= bindparam("last", type_=DATE),
+            Closure.last_day >= bindparam("first", type_=DATE),
+        )
+        .scalar_subquery()
+    )
+
+
+def holidays_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select which public holidays a clinic keeps as one value."""
+    return (
+        select(
+            func.jsonb_build_array(
+                PublicHolidays.observed,
+                PublicHolidays.country_code,
+                PublicHolidays.subdivision,
+                PublicHolidays.open_on,
+            )
+        )
+        .where(PublicHolidays.clinic_id == clinic_id)
+        .scalar_subquery()
+    )
+
+
 _PRACTICE, _VISIT = directory.practices(), directory.visit_types()
 _INSTANT = TIMESTAMP(timezone=True)
 _OWN_HOLD = appointment.own_holds()
@@ -88,6 +145,15 @@ _BUSY = (
     )
     .lateral("busy")
 )
+_AWAY = (
+    select(func.array_agg(func.row(TimeOff.start_time, TimeOff.end_time)))
+    .where(
+        TimeOff.doctor_id == _PRACTICE.c.doctor_id,
+        TimeOff.start_time < bindparam("until", type_=_INSTANT),
+        TimeOff.end_time > bindparam("since", type_=_INSTANT),
+    )
+    .scalar_subquery()
+)
 _WANTED_VISIT = bindparam("visit_type", type_=Uuid)
 _WANTED_PRACTICE = bindparam("practice", type_=Uuid)
 _READ = (
@@ -96,6 +162,10 @@ _READ = (
         *(column for column in _VISIT.c if column.key != "practice_id"),
         rules_of(_PRACTICE.c.practice_id).label("rules"),
         overrides_of(_PRACTICE.c.practice_id).label("overrides"),
+        extras_of(_PRACTICE.c.practice_id).label("extras"),
+        closures_of(_PRACTICE.c.clinic_id).label("closures"),
+        holidays_of(_PRACTICE.c.clinic_id).label("holidays"),
+        _AWAY.label("away"),
         _BUSY.c.starts,
         _BUSY.c.ends,
     )
@@ -134,11 +204,21 @@ class Offer:
 
 
 async def of_practice(
-    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, first: date, last: date
+    reader: Reader,
+    practice_id: UUID,
+    visit_type_id: UUID | None,
+    first: date,
+    last: date,
+    *,
+    moved: UUID | None = None,
 ) -> Offer | None:
     """Read a visit type, the default one for None; None when it cannot be booked at all."""
     row = await reader.one(
-        _OF_PRACTICE, practice=practice_id, visit_type=visit_type_id, **_bounds(first, last)
+        _OF_PRACTICE,
+        practice=practice_id,
+        visit_type=visit_type_id,
+        moved=moved,
+        **_bounds(first, last),
     )
     return _offer(row, first, last) if row else None
 
@@ -182,7 +262,19 @@ def hours_of(row: asyncpg.Record) -> Hours:
             date.fromisoformat(day): tuple(map(Window, starts, ends))
             for day, starts, ends in row["overrides"] or ()
         },
+        tuple(
+            (date.fromisoformat(day), Window(start, end)) for day, start, end in row["extras"] or ()
+        ),
     )
+
+
+def closed_of(row: asyncpg.Record, first: date, last: date) -> tuple[tuple[date, date], ...]:
+    """Read when a clinic is closed, from a row with its closures and holidays."""
+    found = [(since, until) for since, until in row["closures"] or ()]
+    if row["holidays"]:
+        kept = Kept(*row["holidays"])
+        found += [(day, day) for day in closed_days(kept, first - MARGIN, last + MARGIN)]
+    return tuple(found)
 
 
 def _bounds(first: date, last: date) -> dict[str, Any]:
@@ -206,7 +298,15 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
         visit_type_name=row["visit_type_name"],
         price=row["price"],
         currency_code=row["currency_code"],
-        schedule=Schedule(hours_of(row), _terms(row), tuple(busy), first, last),
+        schedule=Schedule(
+            hours_of(row),
+            _terms(row),
+            tuple(busy),
+            first,
+            last,
+            closed=closed_of(row, first, last),
+            away=tuple(starmap(Span, row["away"] or ())),
+        ),
     )
 
 

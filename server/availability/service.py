@@ -132,20 +132,6 @@ async def next_free_of(
     return found
 
 
-async def next_free_of(
-    reader: Reader, doctor_ids: Sequence[UUID], now: datetime, days: int
-) -> dict[UUID, datetime]:
-    """Find the first free start of each of many doctors within `days`; who has none is left out."""
-    today = now.date()
-    offers = await schedules.of_doctors(reader, doctor_ids, today - DAY, today + days * DAY)
-    found: dict[UUID, datetime] = {}
-    for offer in offers:
-        start = next(offered(offer.schedule, now), None)
-        if start:
-            found[offer.doctor_id] = min(start, found.get(offer.doctor_id, start))
-    return found
-
-
 def _from(offer: Offer, first: date | None, days: int, now: datetime) -> Offer:
     """Cut the offer's schedule to `days` local days, from today there when `first` is None."""
     start = first or local_day(offer.schedule.zone, now)

@@ -1,17 +1,26 @@
 """AvailabilityService: messages in, messages out."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import grpc
 
 from carelane.availability.v1 import availability_service_pb2 as pb
 from carelane.availability.v1 import availability_service_pb2_grpc
-from server.availability import edit, messages, service, visit_type_messages
+from server.availability import (
+    absence,
+    absence_messages,
+    edit,
+    messages,
+    service,
+    visit_type_messages,
+)
+from server.availability.holidays import Kept
 from server.core import rpc, wire
-from server.core.db import Database, Reader
-from server.core.errors import EtagMismatch
+from server.core.db import Database, Reader, Transaction
+from server.core.errors import EtagMismatch, Unauthenticated
 from server.core.paging import Pager
 from server.directory import visit_types
 
@@ -30,13 +39,14 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     ) -> pb.SetAvailabilityResponse:
         rules = messages.to_rules(request.rules)
         overrides = messages.to_overrides(request.overrides)
+        extras = messages.to_extras(request.extra_openings)
         caller, practice_id = rpc.caller(), wire.to_optional_id(request.practice_id, "practice_id")
         lock = service.lock_to_edit(practice_id, caller)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             old = await edit.find_hours(tx, practice_id)
             _check_etag(request.etag, messages.etag(old.revision))
             saved = await edit.set_hours(
-                tx, old, rules, overrides, allow_stranded=request.allow_stranded
+                tx, old, rules, overrides, extras, allow_stranded=request.allow_stranded
             )
             availability = messages.from_hours(saved)
             return tx.answer(pb.SetAvailabilityResponse(availability=availability))
@@ -96,6 +106,112 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         return pb.ListVisitTypesResponse(
             visit_types=map(visit_type_messages.from_row, page), next_page_token=token
         )
+
+    async def AddTimeOff(
+        self, request: pb.AddTimeOffRequest, context: Context
+    ) -> pb.AddTimeOffResponse:
+        start = wire.to_time(request.start_time, "start_time")
+        end = wire.to_time(request.end_time, "end_time")
+        async with self._own_calendar(request) as tx:
+            row = await absence.add_time_off(tx, start, end, allow_stranded=request.allow_stranded)
+            added = absence_messages.from_time_off(row)
+            return tx.answer(pb.AddTimeOffResponse(time_off=added))
+
+    async def RemoveTimeOff(
+        self, request: pb.RemoveTimeOffRequest, context: Context
+    ) -> pb.RemoveTimeOffResponse:
+        time_off_id = wire.to_id(request.time_off_id, "time_off_id")
+        async with self._own_calendar(request) as tx:
+            await absence.remove_time_off(tx, time_off_id)
+            return tx.answer(pb.RemoveTimeOffResponse())
+
+    async def ListTimeOff(
+        self, request: pb.ListTimeOffRequest, context: Context
+    ) -> pb.ListTimeOffResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await absence.time_off(tx, **self._place(request))
+        page, token = self._page(request, rows, "start_time", "time_off_id")
+        return pb.ListTimeOffResponse(
+            time_off=map(absence_messages.from_time_off, page), next_page_token=token
+        )
+
+    async def AddClosure(
+        self, request: pb.AddClosureRequest, context: Context
+    ) -> pb.AddClosureResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        first = wire.to_date(request.first_date, "first_date")
+        last = wire.to_date(request.last_date, "last_date")
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            row = await absence.add_closure(
+                tx,
+                clinic_id,
+                first,
+                last,
+                name=request.name,
+                allow_stranded=request.allow_stranded,
+            )
+            return tx.answer(pb.AddClosureResponse(closure=absence_messages.from_closure(row)))
+
+    async def RemoveClosure(
+        self, request: pb.RemoveClosureRequest, context: Context
+    ) -> pb.RemoveClosureResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        closure_id = wire.to_id(request.closure_id, "closure_id")
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            await absence.remove_closure(tx, clinic_id, closure_id)
+            return tx.answer(pb.RemoveClosureResponse())
+
+    async def ListClosures(
+        self, request: pb.ListClosuresRequest, context: Context
+    ) -> pb.ListClosuresResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await absence.closures(tx, clinic_id, **self._place(request))
+        page, token = self._page(request, rows, "first_day", "closure_id")
+        return pb.ListClosuresResponse(
+            closures=map(absence_messages.from_closure, page), next_page_token=token
+        )
+
+    async def SetPublicHolidays(
+        self, request: pb.SetPublicHolidaysRequest, context: Context
+    ) -> pb.SetPublicHolidaysResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        wanted = Kept(
+            request.observed, request.country_code, request.subdivision, tuple(request.open_on)
+        )
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            _, revision, today = await absence.public_holidays(tx, clinic_id)
+            _check_etag(request.etag, absence_messages.etag(revision))
+            kept, revision = await absence.set_public_holidays(
+                tx, clinic_id, wanted, allow_stranded=request.allow_stranded
+            )
+            saved = absence_messages.from_kept(clinic_id, kept, revision, today.year)
+            return tx.answer(pb.SetPublicHolidaysResponse(public_holidays=saved))
+
+    async def GetPublicHolidays(
+        self, request: pb.GetPublicHolidaysRequest, context: Context
+    ) -> pb.GetPublicHolidaysResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            kept, revision, today = await absence.public_holidays(tx, clinic_id)
+        year = request.year or today.year
+        found = absence_messages.from_kept(clinic_id, kept, revision, year)
+        return pb.GetPublicHolidaysResponse(public_holidays=found)
+
+    def _own_calendar(self, request: Any) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction, once a request_id, that holds the calling doctor's calendar."""
+        caller = rpc.caller()
+        if caller.user_id is None:
+            raise Unauthenticated
+        lock = absence.lock_doctor(caller.user_id)
+        return self._db.transaction(caller, once=request, lock=lock)
+
+    def _clinic_calendars(
+        self, request: Any, clinic_id: UUID
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction, once a request_id, that holds the calendars of a clinic's doctors."""
+        lock = absence.lock_clinic(clinic_id)
+        return self._db.transaction(rpc.caller(), once=request, lock=lock)
 
     def _place(self, request: Any) -> dict[str, Any]:
         """Answer after which row the page starts, and one row more than it has."""

@@ -105,8 +105,9 @@ class Schedule:
     """All that decides whether a start from `first` to `last`, local days, can be booked.
 
     `busy` is the doctor's taken time at any clinic, over those days and `MARGIN` around; `travel`
-    that at other clinics with the ways there and back. `closed` is when the clinic is, `away` when
-    the doctor is. `booked` are the visits of this type on these days and in their weeks.
+    that at other clinics with the ways there and back. `closed` are days, first and last, on which
+    the clinic is, `away` is when the doctor is. `booked` are the visits of this type on these days
+    and in their weeks.
     """
 
     hours: Hours
@@ -114,7 +115,7 @@ class Schedule:
     busy: Sequence[Span]
     first: date
     last: date
-    closed: Sequence[Span] = ()
+    closed: Sequence[tuple[date, date]] = ()
     away: Sequence[Span] = ()
     travel: Sequence[Span] = ()
     booked: Sequence[Booked] = ()
@@ -146,20 +147,29 @@ class Schedule:
         return sorted(hours.openings(self.hours, self.clocks, first, last))
 
     @cached_property
+    def shut(self) -> list[Minutes]:
+        """When the clinic is closed, merged, by start: whole local days."""
+        first, last = self.first - MARGIN, self.last + MARGIN
+        days = minutes.merged(
+            (minutes.midnight(max(since, first)), minutes.midnight(min(until, last) + DAY))
+            for since, until in self.closed
+            if since <= last and first <= until
+        )
+        closes = minutes.from_local(self.clocks, [start for start, _ in days])
+        opens = minutes.from_local(self.clocks, [end for _, end in days])
+        return list(zip(closes, opens, strict=True))
+
+    @cached_property
     def offered_room(self) -> list[Minutes]:
         """The room without the starts from which it would take time off or time of a closure."""
-        return self._without(self.room, self.closed, self.away)
+        return self._without(self.room, [*self.shut, *_minutes(self.away)])
 
     @cached_property
     def free(self) -> list[Minutes]:
         """That without the starts from which it would take time that is taken."""
-        free = self._without(self.offered_room, self.busy, self.travel)
-        joined = [
-            (minute, minute + 1)
-            for minute, each in self.shared.items()
-            if each.seats < self.terms.capacity and within(self.offered_room, minute)
-        ]
-        return minutes.merged(free + joined) if joined else free
+        taken = [*_minutes(self.busy), *_minutes(self.travel)]
+        free = self._without(self.offered_room, taken)
+        return self._with_seats(free) if self.shared else free
 
     @cached_property
     def shared(self) -> dict[int, Booked]:
@@ -175,17 +185,23 @@ class Schedule:
             found[day] = visits + seats, length + (end - start) // MINUTE
         return found
 
-    def blocked(self, spans: Iterable[Span]) -> list[Minutes]:
+    def blocked(self, spans: Iterable[Minutes]) -> list[Minutes]:
         """Answer the starts from which a visit with its buffers would touch the spans, merged."""
         before, ahead = self.terms.before, self.terms.length + self.terms.after
-        return minutes.merged(
-            (minutes.floor(span.start) - ahead + 1, minutes.ceil(span.end) + before)
-            for span in spans
-        )
+        return minutes.merged((start - ahead + 1, end + before) for start, end in spans)
 
-    def _without(self, starts: list[Minutes], *spans: Sequence[Span]) -> list[Minutes]:
-        together = [span for each in spans for span in each]
-        return list(minutes.without(starts, self.blocked(together))) if together else starts
+    def _without(self, starts: list[Minutes], spans: list[Minutes]) -> list[Minutes]:
+        return list(minutes.without(starts, self.blocked(spans))) if spans else starts
+
+    def _with_seats(self, free: list[Minutes]) -> list[Minutes]:
+        """Add the shared starts that have seats to what is free, and remove the others."""
+        starts = [(minute, minute + 1) for minute in sorted(self.shared)]
+        joined = [
+            (minute, end)
+            for minute, end in starts
+            if self.shared[minute].seats < self.terms.capacity and within(self.offered_room, minute)
+        ]
+        return minutes.merged([*minutes.without(free, minutes.merged(starts)), *joined])
 
 
 def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | None:
@@ -257,17 +273,22 @@ def _on_grid(schedule: Schedule, start: datetime) -> bool:
     )
 
 
+def _minutes(spans: Iterable[Span]) -> Iterator[Minutes]:
+    """Answer the minutes that the spans touch."""
+    return ((minutes.floor(start), minutes.ceil(end)) for start, end in spans)
+
+
 def _not_open(schedule: Schedule, minute: int) -> Refusal:
     if not within(schedule.room, minute):
         return Refusal.OUTSIDE_HOURS
-    closed = within(schedule.blocked(schedule.closed), minute)
+    closed = within(schedule.blocked(schedule.shut), minute)
     return Refusal.CLOSED if closed else Refusal.TIME_OFF
 
 
 def _taken(schedule: Schedule, minute: int) -> Refusal:
     if minute in schedule.shared:
         return Refusal.FULL
-    busy = within(schedule.blocked(schedule.busy), minute)
+    busy = within(schedule.blocked(_minutes(schedule.busy)), minute)
     return Refusal.BUSY if busy else Refusal.TRAVEL
 
 

@@ -2,7 +2,15 @@
 
 from sqlalchemy import Subquery, and_, select
 
-from server.directory.models import City, Clinic, DoctorProfile, Practice, VisitType
+from server.directory.models import (
+    City,
+    Clinic,
+    DoctorProfile,
+    DoctorSpecialty,
+    Practice,
+    Specialty,
+    VisitType,
+)
 
 
 def practices() -> Subquery:
@@ -29,6 +37,15 @@ def practices() -> Subquery:
         .join(Clinic, Clinic.clinic_id == Practice.clinic_id)
         .join(City, City.city_id == Clinic.city_id)
         .subquery("practices")
+    )
+
+
+def clinics() -> Subquery:
+    """One row a clinic: its zone and its country."""
+    return (
+        select(Clinic.clinic_id, Clinic.time_zone, City.country_code)
+        .join(City, City.city_id == Clinic.city_id)
+        .subquery("clinics")
     )
 
 
@@ -68,3 +85,25 @@ def verified_doctors() -> Subquery:
         .where(DoctorProfile.verification_status == "verified")
         .subquery("verified_doctors")
     )
+
+
+def fields() -> Subquery:
+    """One row a practice and specialty of its doctor, with the clinic's city."""
+    return (
+        select(
+            Practice.practice_id,
+            Practice.doctor_id,
+            DoctorSpecialty.specialty_id,
+            Clinic.city_id,
+        )
+        .join(DoctorSpecialty, DoctorSpecialty.doctor_id == Practice.doctor_id)
+        .join(Clinic, Clinic.clinic_id == Practice.clinic_id)
+        .where(Practice.status == "active")
+        .subquery("fields")
+    )
+
+
+def slugs() -> tuple[Subquery, Subquery]:
+    """The slugs of specialties and of cities, by id."""
+    specialties = select(Specialty.specialty_id, Specialty.slug).subquery("specialty_slugs")
+    return specialties, select(City.city_id, City.slug).subquery("city_slugs")

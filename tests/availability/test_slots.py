@@ -56,6 +56,10 @@ def schedules(draw: st.DrawFn) -> tuple[Schedule, datetime]:
         first + draw(st.integers(-1, 2)) * DAY: tuple(draw(st.lists(windows, max_size=2)))
         for _ in range(draw(st.integers(0, 2)))
     }
+    extras = tuple(
+        (first + draw(st.integers(-1, 2)) * DAY, draw(windows))
+        for _ in range(draw(st.sampled_from([0, 0, 1, 2])))
+    )
     midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
     spans = st.builds(
         lambda start, length: Span(midnight + start * STEP, midnight + (start + length) * STEP),
@@ -70,12 +74,18 @@ def schedules(draw: st.DrawFn) -> tuple[Schedule, datetime]:
     )
     now = midnight + draw(st.integers(-3000, 1500)) * MINUTE
     schedule = Schedule(
-        Hours(zone, rules, changed),
+        Hours(zone, rules, changed, extras),
         draw(terms),
         busy=draw(st.lists(spans, max_size=5)),
         first=first,
         last=first + DAY,
-        closed=draw(st.lists(spans, max_size=1)),
+        closed=[
+            (first + start * DAY, first + (start + more) * DAY)
+            for start, more in draw(
+                st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 2)), max_size=2)
+            )
+            if draw(st.booleans())
+        ],
         away=draw(st.lists(spans, max_size=1)),
         travel=draw(st.lists(spans, max_size=1)),
         booked=draw(st.lists(visits, max_size=4, unique_by=lambda visit: visit.start)),
@@ -89,7 +99,13 @@ def model(schedule: Schedule, now: datetime) -> list[datetime]:
     minutes = [first + n * MINUTE for n in range(78 * 60)]
     around = [first + n * MINUTE for n in range(-24 * 60, 102 * 60)]
     windows = _windows(schedule)
-    opened = _inside(around, windows) - _inside(around, [*schedule.closed, *schedule.away])
+    shut = {
+        minute
+        for minute in around
+        for since, until in schedule.closed
+        if since <= _clock_day(schedule.zone, minute) <= until
+    }
+    opened = _inside(around, windows) - shut - _inside(around, schedule.away)
     free = opened - _inside(around, [*schedule.busy, *schedule.travel])
     seats = {each.start: each.seats for each in schedule.booked if each.shared}
     return [
@@ -105,6 +121,11 @@ def model(schedule: Schedule, now: datetime) -> list[datetime]:
 
 def _inside(minutes: list[datetime], spans: list[Span]) -> set[datetime]:
     return {each for span in spans for each in minutes if span.start <= each < span.end}
+
+
+def _clock_day(zone: ZoneInfo, instant: datetime) -> date:
+    """Answer the local day; after clocks went back over midnight the new day goes on."""
+    return max(instant.astimezone(zone), (instant - HOUR).astimezone(zone)).date()
 
 
 def _takes(terms: Terms, start: datetime) -> set[datetime]:

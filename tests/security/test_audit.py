@@ -17,6 +17,7 @@ from carelane.admin.v1 import admin_service_pb2
 from carelane.auth.v1 import user_pb2
 from carelane.availability.v1 import availability_pb2, visit_type_pb2
 from carelane.directory.v1 import clinic_pb2
+from carelane.patient.v1 import dependant_pb2
 from launch.postgres import EmbeddedPostgres
 from server import app as apps
 from server import work
@@ -27,6 +28,7 @@ from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
 from server.settings import Settings
+from server.waitlist import jobs as waitlist
 from tests.rows import add
 
 PASSWORD = "correct horse battery"
@@ -149,6 +151,18 @@ async def edit_rules(walk: Walk, token: str, profile: Any) -> None:
     made = await walk.call("availability.CreateVisitType", token, **practice, rules=rules)
     kept = {"visit_type_id": made.visit_type.visit_type_id}
     await walk.call("availability.UpdateVisitType", token, **kept, rules=rules)
+    span = {"start_time": {"seconds": 4102444800}, "end_time": {"seconds": 4102448400}}
+    added = await walk.call("availability.AddTimeOff", token, **span)
+    gone = {"time_off_id": added.time_off.time_off_id}
+    await walk.call("availability.RemoveTimeOff", token, **gone)
+    clinic = {"clinic_id": profile.doctor.practices[0].clinic.clinic_id}
+    day = {"year": 2100, "month": 1, "day": 1}
+    closed = await walk.call(
+        "availability.AddClosure", token, **clinic, first_date=day, last_date=day
+    )
+    gone = {"closure_id": closed.closure.closure_id}
+    await walk.call("availability.RemoveClosure", token, **clinic, **gone)
+    await walk.call("availability.SetPublicHolidays", token, **clinic)
 
 
 async def book(walk: Walk, token: str, doctor: UUID, count: int) -> list[Any]:
@@ -203,6 +217,8 @@ async def run_queue(walk: Walk, doctor: tuple[str, UUID], patient: str) -> None:
         named = {"appointment_id": visit.appointment_id}
         await walk.call("queue.CheckIn", own, **named)
         at = {"practice_id": visit.practice_id}
+        await walk.call("queue.SetQueueSettings", own, **at, no_show_grace_minutes=45)
+        await walk.call("queue.RunningLate", own, **at, late_minutes=20)
         await walk.call(f"queue.{call}", own, **(at if call == "CallNext" else named))
 
 
@@ -250,6 +266,33 @@ async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
     await database.close()
 
 
+async def wait_for_times(walk: Walk, postgres: EmbeddedPostgres, patient: str) -> None:
+    """Wait for a time of the practice, refuse one, accept the next, and wait again in vain."""
+    token = (await walk.login(patient)).access_token
+    visits = (await walk.call("appointment.ListAppointments", token)).appointments
+    until = walk.clock.now().date() + timedelta(days=60)
+    day = {"year": until.year, "month": until.month, "day": until.day}
+    wish = {"practice_id": visits[0].practice_id, "until_date": day}
+    for answer in ("DeclineOffer", "AcceptOffer", ""):
+        if answer != "AcceptOffer":
+            await walk.call("waitlist.JoinWaitlist", token, **wish)
+        await make_offers(postgres, walk.clock)
+        (entry,) = (await walk.call("waitlist.ListMyWaitlist", token)).entries
+        if answer:
+            await walk.call(f"waitlist.{answer}", token, offer_id=entry.offer.offer_id)
+        else:
+            await walk.call("waitlist.LeaveWaitlist", token, entry_id=entry.entry_id)
+
+
+async def make_offers(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
+    """Offer free times to who waits, as the workers do."""
+    await deliver(postgres, clock)
+    database = await Database.connect(postgres.worker_dsn, clock, size=1)
+    while await waitlist.offer(database):
+        pass
+    await database.close()
+
+
 async def told(owner: Any, user_id: UUID) -> list[str]:
     rows = await owner.fetch("SELECT kind FROM notification WHERE user_id = $1", user_id)
     return sorted(row["kind"] for row in rows)
@@ -264,6 +307,13 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call(
         "auth.ChangePassword", token, current_password=PASSWORD, new_password=PASSWORD[::-1]
     )
+    added = await walk.call(
+        "patient.AddDependant",
+        token,
+        full_name="Kiran Roy",
+        relation=dependant_pb2.RELATION_CHILD,
+    )
+    await walk.call("patient.EndDependant", token, patient_id=added.dependant.patient_id)
     await walk.call("notification.MarkNotificationsRead", token, all=True)
     await walk.call("calendar.RotateCalendarFeed", token)
     await walk.call("calendar.RevokeCalendarFeed", token)
@@ -309,6 +359,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
         *["appointment_moved"] * 2,
         "doctor_verified",
     ]
+    await wait_for_times(walk, postgres, patient[0])
     await change_account(walk, patient[0])
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing

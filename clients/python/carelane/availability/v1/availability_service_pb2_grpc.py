@@ -65,6 +65,46 @@ class AvailabilityServiceStub:
                 request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
                 response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
                 _registered_method=True)
+        self.AddTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/AddTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.FromString,
+                _registered_method=True)
+        self.RemoveTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/RemoveTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.FromString,
+                _registered_method=True)
+        self.ListTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.FromString,
+                _registered_method=True)
+        self.AddClosure = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/AddClosure',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.FromString,
+                _registered_method=True)
+        self.RemoveClosure = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/RemoveClosure',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.FromString,
+                _registered_method=True)
+        self.ListClosures = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListClosures',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.FromString,
+                _registered_method=True)
+        self.SetPublicHolidays = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/SetPublicHolidays',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.FromString,
+                _registered_method=True)
+        self.GetPublicHolidays = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/GetPublicHolidays',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
+                _registered_method=True)
 
 
 class AvailabilityServiceServicer:
@@ -73,7 +113,7 @@ class AvailabilityServiceServicer:
 
     def SetAvailability(self, request, context):
         """SetAvailability replaces the weekly rules of a practice, and its overrides
-        from today on. The doctor of the practice may, and the clinic's owner,
+        and extra openings from today on. The doctor of the practice may, and the clinic's owner,
         managers and front desk. Visits that are booked stay; an edit that leaves
         some outside the hours is refused unless `allow_stranded` is set.
         Atomic; idempotent by request_id.
@@ -141,6 +181,98 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddTimeOff(self, request, context):
+        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+        Visits that are booked stay; time off that they lie in is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+        there is a doctor's profile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTimeOff(self, request, context):
+        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTimeOff(self, request, context):
+        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddClosure(self, request, context):
+        """AddClosure closes a clinic on some local days, for all its doctors. The
+        clinic's owner, managers and front desk may. Visits that are booked stay; a
+        closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveClosure(self, request, context):
+        """RemoveClosure opens the clinic again on these days. The clinic's owner,
+        managers and front desk may. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClosures(self, request, context):
+        """ListClosures lists the closures of a clinic that are not over, to all who
+        work there. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPublicHolidays(self, request, context):
+        """SetPublicHolidays says on which public holidays a clinic is closed, in this
+        and every other year. The clinic's owner, managers and front desk may.
+        Visits that are booked stay; a change that strands some is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPublicHolidays(self, request, context):
+        """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+        who work there; before any were set those of the clinic's country, not
+        observed. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvailabilityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -173,6 +305,46 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.ListVisitTypes,
                     request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.FromString,
                     response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.SerializeToString,
+            ),
+            'AddTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.SerializeToString,
+            ),
+            'RemoveTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.SerializeToString,
+            ),
+            'ListTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.SerializeToString,
+            ),
+            'AddClosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddClosure,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.SerializeToString,
+            ),
+            'RemoveClosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveClosure,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.SerializeToString,
+            ),
+            'ListClosures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClosures,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.SerializeToString,
+            ),
+            'SetPublicHolidays': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPublicHolidays,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.SerializeToString,
+            ),
+            'GetPublicHolidays': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublicHolidays,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -338,6 +510,222 @@ class AvailabilityService:
             '/carelane.availability.v1.AvailabilityService/ListVisitTypes',
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/AddTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/RemoveTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddClosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/AddClosure',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveClosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/RemoveClosure',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClosures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListClosures',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPublicHolidays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/SetPublicHolidays',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublicHolidays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/GetPublicHolidays',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
             options,
             channel_credentials,
             insecure,

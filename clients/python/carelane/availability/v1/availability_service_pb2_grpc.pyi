@@ -35,7 +35,7 @@ class AvailabilityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AvailabilityServiceAsyncStub: ...
     SetAvailability: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetAvailabilityRequest, _availability_service_pb2.SetAvailabilityResponse]
     """SetAvailability replaces the weekly rules of a practice, and its overrides
-    from today on. The doctor of the practice may, and the clinic's owner,
+    and extra openings from today on. The doctor of the practice may, and the clinic's owner,
     managers and front desk. Visits that are booked stay; an edit that leaves
     some outside the hours is refused unless `allow_stranded` is set.
     Atomic; idempotent by request_id.
@@ -79,6 +79,66 @@ class AvailabilityServiceStub:
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
     """
+    AddTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]
+    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+    Visits that are booked stay; time off that they lie in is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+    there is a doctor's profile.
+    """
+    RemoveTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]
+    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]
+    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
+    AddClosure: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]
+    """AddClosure closes a clinic on some local days, for all its doctors. The
+    clinic's owner, managers and front desk may. Visits that are booked stay; a
+    closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+    """
+    RemoveClosure: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveClosureRequest, _availability_service_pb2.RemoveClosureResponse]
+    """RemoveClosure opens the clinic again on these days. The clinic's owner,
+    managers and front desk may. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListClosures: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListClosuresRequest, _availability_service_pb2.ListClosuresResponse]
+    """ListClosures lists the closures of a clinic that are not over, to all who
+    work there. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    SetPublicHolidays: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetPublicHolidaysRequest, _availability_service_pb2.SetPublicHolidaysResponse]
+    """SetPublicHolidays says on which public holidays a clinic is closed, in this
+    and every other year. The clinic's owner, managers and front desk may.
+    Visits that are booked stay; a change that strands some is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
+    """
+    GetPublicHolidays: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.GetPublicHolidaysRequest, _availability_service_pb2.GetPublicHolidaysResponse]
+    """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+    who work there; before any were set those of the clinic's country, not
+    observed. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
 
 @_typing.type_check_only
 class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
@@ -87,7 +147,7 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SetAvailability: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetAvailabilityRequest, _availability_service_pb2.SetAvailabilityResponse]  # type: ignore[assignment]
     """SetAvailability replaces the weekly rules of a practice, and its overrides
-    from today on. The doctor of the practice may, and the clinic's owner,
+    and extra openings from today on. The doctor of the practice may, and the clinic's owner,
     managers and front desk. Visits that are booked stay; an edit that leaves
     some outside the hours is refused unless `allow_stranded` is set.
     Atomic; idempotent by request_id.
@@ -131,6 +191,66 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
     """
+    AddTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]  # type: ignore[assignment]
+    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+    Visits that are booked stay; time off that they lie in is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+    there is a doctor's profile.
+    """
+    RemoveTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]  # type: ignore[assignment]
+    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]  # type: ignore[assignment]
+    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
+    AddClosure: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]  # type: ignore[assignment]
+    """AddClosure closes a clinic on some local days, for all its doctors. The
+    clinic's owner, managers and front desk may. Visits that are booked stay; a
+    closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+    """
+    RemoveClosure: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveClosureRequest, _availability_service_pb2.RemoveClosureResponse]  # type: ignore[assignment]
+    """RemoveClosure opens the clinic again on these days. The clinic's owner,
+    managers and front desk may. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListClosures: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListClosuresRequest, _availability_service_pb2.ListClosuresResponse]  # type: ignore[assignment]
+    """ListClosures lists the closures of a clinic that are not over, to all who
+    work there. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    SetPublicHolidays: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetPublicHolidaysRequest, _availability_service_pb2.SetPublicHolidaysResponse]  # type: ignore[assignment]
+    """SetPublicHolidays says on which public holidays a clinic is closed, in this
+    and every other year. The clinic's owner, managers and front desk may.
+    Visits that are booked stay; a change that strands some is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
+    """
+    GetPublicHolidays: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.GetPublicHolidaysRequest, _availability_service_pb2.GetPublicHolidaysResponse]  # type: ignore[assignment]
+    """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+    who work there; before any were set those of the clinic's country, not
+    observed. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
 
 class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
     """AvailabilityService holds when practices are open and which times are free."""
@@ -142,7 +262,7 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.SetAvailabilityResponse, _abc.Awaitable[_availability_service_pb2.SetAvailabilityResponse]]:
         """SetAvailability replaces the weekly rules of a practice, and its overrides
-        from today on. The doctor of the practice may, and the clinic's owner,
+        and extra openings from today on. The doctor of the practice may, and the clinic's owner,
         managers and front desk. Visits that are booked stay; an edit that leaves
         some outside the hours is refused unless `allow_stranded` is set.
         Atomic; idempotent by request_id.
@@ -215,6 +335,114 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def AddTimeOff(
+        self,
+        request: _availability_service_pb2.AddTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.AddTimeOffResponse, _abc.Awaitable[_availability_service_pb2.AddTimeOffResponse]]:
+        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+        Visits that are booked stay; time off that they lie in is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+        there is a doctor's profile.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveTimeOff(
+        self,
+        request: _availability_service_pb2.RemoveTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.RemoveTimeOffResponse, _abc.Awaitable[_availability_service_pb2.RemoveTimeOffResponse]]:
+        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTimeOff(
+        self,
+        request: _availability_service_pb2.ListTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListTimeOffResponse, _abc.Awaitable[_availability_service_pb2.ListTimeOffResponse]]:
+        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def AddClosure(
+        self,
+        request: _availability_service_pb2.AddClosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.AddClosureResponse, _abc.Awaitable[_availability_service_pb2.AddClosureResponse]]:
+        """AddClosure closes a clinic on some local days, for all its doctors. The
+        clinic's owner, managers and front desk may. Visits that are booked stay; a
+        closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveClosure(
+        self,
+        request: _availability_service_pb2.RemoveClosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.RemoveClosureResponse, _abc.Awaitable[_availability_service_pb2.RemoveClosureResponse]]:
+        """RemoveClosure opens the clinic again on these days. The clinic's owner,
+        managers and front desk may. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListClosures(
+        self,
+        request: _availability_service_pb2.ListClosuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListClosuresResponse, _abc.Awaitable[_availability_service_pb2.ListClosuresResponse]]:
+        """ListClosures lists the closures of a clinic that are not over, to all who
+        work there. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def SetPublicHolidays(
+        self,
+        request: _availability_service_pb2.SetPublicHolidaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.SetPublicHolidaysResponse, _abc.Awaitable[_availability_service_pb2.SetPublicHolidaysResponse]]:
+        """SetPublicHolidays says on which public holidays a clinic is closed, in this
+        and every other year. The clinic's owner, managers and front desk may.
+        Visits that are booked stay; a change that strands some is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
+        """
+
+    @_abc_1.abstractmethod
+    def GetPublicHolidays(
+        self,
+        request: _availability_service_pb2.GetPublicHolidaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.GetPublicHolidaysResponse, _abc.Awaitable[_availability_service_pb2.GetPublicHolidaysResponse]]:
+        """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+        who work there; before any were set those of the clinic's country, not
+        observed. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """
 
 def add_AvailabilityServiceServicer_to_server(servicer: AvailabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
