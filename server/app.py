@@ -17,7 +17,9 @@ from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
+from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2_grpc
+from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
@@ -40,8 +42,10 @@ from server.core.paging import Pager
 from server.directory.servicer import DirectoryServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
+from server.patient.servicer import PatientServicer
 from server.queue.servicer import QueueServicer
 from server.settings import Settings
+from server.waitlist.servicer import WaitlistServicer
 
 Servicers = Iterable[tuple[Callable[[Any, Any], None], object]]
 
@@ -108,8 +112,16 @@ def _servicers(parts: Parts) -> Servicers:
         ),
         (queue_service_pb2_grpc.add_QueueServiceServicer_to_server, QueueServicer(db)),
         (
+            patient_service_pb2_grpc.add_PatientServiceServicer_to_server,
+            PatientServicer(db, parts.pager),
+        ),
+        (
             notification_service_pb2_grpc.add_NotificationServiceServicer_to_server,
             NotificationServicer(db, parts.pager),
+        ),
+        (
+            waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server,
+            WaitlistServicer(db, parts.pager),
         ),
         (
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server,

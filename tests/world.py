@@ -22,8 +22,12 @@ from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.patient.v1 import patient_service_pb2 as patient_pb
+from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2 as queue_pb
 from carelane.queue.v1 import queue_service_pb2_grpc
+from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
+from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.models import UserAccount
 from server.availability import edit
@@ -48,7 +52,9 @@ from server.directory.models import (
     VisitType,
 )
 from server.directory.servicer import DirectoryServicer
+from server.patient.servicer import PatientServicer
 from server.queue.servicer import QueueServicer
+from server.waitlist.servicer import WaitlistServicer
 
 ROLES = ("patient", "doctor", "staff", "admin")
 
@@ -153,6 +159,9 @@ class World:
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
             AppointmentServicer(self.db, pager), registry
         )
+        waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server(
+            WaitlistServicer(self.db, pager), registry
+        )
         calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(
             CalendarServicer(self.db, Secrets(b"a secret for the feeds of tests")), registry
         )
@@ -166,10 +175,15 @@ class World:
             registry,
         )
         queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(self.db), registry)
+        patient_service_pb2_grpc.add_PatientServiceServicer_to_server(
+            PatientServicer(self.db, pager), registry
+        )
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
+            (waitlist_pb, waitlist_service_pb2_grpc.WaitlistServiceStub(self.channel)),
             (calendar_pb, calendar_service_pb2_grpc.CalendarServiceStub(self.channel)),
+            (patient_pb, patient_service_pb2_grpc.PatientServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
             (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),

@@ -15,6 +15,7 @@ from bff.routes import (
     practices,
     queues,
     reference,
+    waitlist,
 )
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -24,6 +25,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *doctors.ROUTES,
     *appointments.ROUTES,
     *calendar.ROUTES,
+    *waitlist.ROUTES,
     *doctor.ROUTES,
     *clinics.ROUTES,
     *practices.ROUTES,

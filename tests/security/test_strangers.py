@@ -27,9 +27,14 @@ OWN = {
     "appointment",
     "payment_transaction",
     "hold",
+    "patient",
+    "waitlist_entry",
+    "waitlist_offer",
 }
 
 QUEUE = ["queue_day", "queue_ticket", "queue_setting"]
+WHERE = ("clinic_id", "practice_id")
+WAITLIST = ["waitlist_entry", "waitlist_offer"]
 
 
 @pytest.fixture
@@ -54,6 +59,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "verification", **doctor, **licence)
     await add_hold(owner, practice, patient)
     await add_queue(owner, practice, visit)
+    await add_waiting(owner, practice, patient)
     await add_credentials(owner, patient)
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
@@ -76,6 +82,19 @@ async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
     ids = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id, **doctor}
     ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "holder_id": holder}
     await add(owner, "hold", **ids, **time, **until)
+
+
+async def add_waiting(owner: Any, practice: Practice, patient: UUID) -> None:
+    entry = {"entry_id": uuid4(), "patient_id": patient}
+    at = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id}
+    at |= {"doctor_id": practice.doctor_id, "visit_type_id": practice.visit_type_id}
+    days = {"from_date": NOW.date(), "until_date": NOW.date()}
+    hours = {"weekdays": [], "earliest_minute": 0, "latest_minute": 1439}
+    wanted = {f"wanted_{name}" if name in WHERE else name: each for name, each in at.items()}
+    await add(owner, "waitlist_entry", **entry, **wanted, **days, **hours)
+    time = {"start_time": NOW, "end_time": NOW, "expire_time": NOW}
+    await add(owner, "waitlist_offer", **entry, **at, **time, hold_id=uuid4())
+    await add(owner, "waitlist_due", practice_id=practice.practice_id)
 
 
 async def add_queue(owner: Any, practice: Practice, visit: UUID) -> None:
@@ -145,8 +164,14 @@ async def test_a_doctor_sees_their_visits_with_the_people_who_come(
 ) -> None:
     doctor = Caller(rows["doctor"], "doctor")
     seen = {table: await count(committed, doctor, table) for table in HIDDEN}
-    own = {"user_account": 2, "verification": 1, "appointment": 1, "payment_transaction": 1}
-    own |= dict.fromkeys(QUEUE, 1)
+    own = {
+        "user_account": 2,
+        "patient": 2,
+        "verification": 1,
+        "appointment": 1,
+        "payment_transaction": 1,
+    }
+    own |= dict.fromkeys(QUEUE + WAITLIST, 1)
     assert seen == dict.fromkeys(HIDDEN, 0) | own
 
 
@@ -154,8 +179,9 @@ async def test_staff_see_their_clinic_alone(committed: Database, rows: dict[str,
     staff = Caller(rows["staff"], "staff")
     seen = {table: await count(committed, staff, table) for table in HIDDEN}
     clinic = ["clinic_member", "appointment", "payment_transaction", "clinic_feed", "feed_entry"]
-    clinic += QUEUE
-    expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1) | {"user_account": 2}
+    clinic += QUEUE + WAITLIST
+    expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1)
+    expected |= {"user_account": 2, "patient": 2}
     assert seen == expected
 
 
@@ -166,6 +192,7 @@ async def test_an_administrator_sees_no_secret_and_nothing_private(
     seen = {table for table in HIDDEN if await count(committed, admin, table)}
     assert seen == {
         "user_account",
+        "patient",
         "clinic_member",
         "verification",
         "appointment",

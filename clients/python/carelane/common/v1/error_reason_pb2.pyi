@@ -104,6 +104,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The patient waits for as many things as they may."""
     ERROR_REASON_OFFER_ENDED: _ErrorReason.ValueType  # 52
     """The offer was answered, or its deadline passed."""
+    ERROR_REASON_TOO_MANY_DEPENDANTS: _ErrorReason.ValueType  # 37
+    """The person books for as many others as they may."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -193,4 +195,6 @@ ERROR_REASON_TOO_MANY_ENTRIES: ErrorReason.ValueType  # 51
 """The patient waits for as many things as they may."""
 ERROR_REASON_OFFER_ENDED: ErrorReason.ValueType  # 52
 """The offer was answered, or its deadline passed."""
+ERROR_REASON_TOO_MANY_DEPENDANTS: ErrorReason.ValueType  # 37
+"""The person books for as many others as they may."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

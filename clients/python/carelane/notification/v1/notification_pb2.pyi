@@ -48,6 +48,8 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A time that the patient waits for is kept for them."""
     NOTIFICATION_KIND_WAITLIST_LAPSED: _NotificationKind.ValueType  # 21
     """An offered time went to the next one."""
+    NOTIFICATION_KIND_QUEUE_RUNNING_LATE: _NotificationKind.ValueType  # 30
+    """The doctor is late today, or on time again."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """NotificationKind says what happened."""
@@ -76,6 +78,8 @@ NOTIFICATION_KIND_WAITLIST_OFFERED: NotificationKind.ValueType  # 20
 """A time that the patient waits for is kept for them."""
 NOTIFICATION_KIND_WAITLIST_LAPSED: NotificationKind.ValueType  # 21
 """An offered time went to the next one."""
+NOTIFICATION_KIND_QUEUE_RUNNING_LATE: NotificationKind.ValueType  # 30
+"""The doctor is late today, or on time again."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final
@@ -100,7 +104,7 @@ class Notification(_message.Message):
     body: _builtins.str
     """A sentence or two for people."""
     subject_id: _builtins.str
-    """Id of the appointment, doctor or clinic that it is about."""
+    """Id of the appointment, offer, doctor or clinic that it is about."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
