@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Uuid, bindparam, exists, func, insert, select
 
 from server.appointment import holding, paying
 from server.appointment.models import Appointment, PaymentTransaction
@@ -17,13 +17,21 @@ from server.availability import service as availability
 from server.availability.hours import local_day
 from server.availability.schedule import Offer
 from server.core.db import Transaction, refusing, sql
+from server.core.errors import NotFound
 from server.core.ids import new_id
+from server.patient import queries as patients
 
 _REPLACED = holding.replaced()
 _CLAIM = claims.claim(holding.ids(_REPLACED))
 _LAPSED = paying.lapsed()
 # Reading the count makes the calling off come first.
 _FIRST = select(func.count().label("n")).select_from(_LAPSED).subquery()
+_WHO = patients.patients()
+_KNOWN = exists().where(
+    _WHO.c.patient_id == bindparam("patient", type_=Uuid),
+    _WHO.c.account_id == func.app_user(),
+    _WHO.c.end_time.is_(None),
+)
 _COLUMNS = {
     Appointment.appointment_id: "claim_id",
     Appointment.clinic_id: "clinic",
@@ -44,21 +52,22 @@ _COLUMNS = {
 _VALUES = (bindparam(name, type_=column.type) for column, name in _COLUMNS.items())
 _VISIT = (
     insert(Appointment)
-    .from_select(list(_COLUMNS), select(*_VALUES).where(_FIRST.c.n >= 0))
+    .from_select(list(_COLUMNS), select(*_VALUES).where(_FIRST.c.n >= 0, _KNOWN))
     .returning(Appointment)
     .cte("visit")
 )
+_TO_PAY = {
+    PaymentTransaction.transaction_id: bindparam("payment", type_=Uuid),
+    PaymentTransaction.clinic_id: _VISIT.c.clinic_id,
+    PaymentTransaction.appointment_id: _VISIT.c.appointment_id,
+    PaymentTransaction.patient_id: _VISIT.c.patient_id,
+    PaymentTransaction.doctor_id: _VISIT.c.doctor_id,
+    PaymentTransaction.amount: _VISIT.c.price,
+    PaymentTransaction.currency_code: _VISIT.c.currency_code,
+}
 _PAYMENT = (
     insert(PaymentTransaction)
-    .values(
-        transaction_id=bindparam("payment"),
-        clinic_id=bindparam("clinic"),
-        appointment_id=bindparam("claim_id"),
-        patient_id=bindparam("patient"),
-        doctor_id=bindparam("claim_doctor"),
-        amount=bindparam("amount"),
-        currency_code=bindparam("currency"),
-    )
+    .from_select(list(_TO_PAY), select(*_TO_PAY.values()))
     .returning(PaymentTransaction)
     .cte("payment_made")
 )
@@ -81,25 +90,27 @@ async def book(
     hold_id: UUID | None = None,
     pay_within: timedelta | None = None,
 ) -> asyncpg.Record:
-    """Book a visit; `visit_type_id` None is the practice's default. The calendar must be locked.
+    """Book a visit of the caller or a dependant of theirs. The calendar must be locked.
 
-    The patient's holds that are in the way end, and so does `hold_id`. With `pay_within` the visit
-    is PENDING_PAYMENT, and expires unless it is paid by then.
+    `visit_type_id` None is the practice's default. The caller's holds that are in the way end, and
+    so does `hold_id`. With `pay_within` the visit is PENDING_PAYMENT, and expires unless paid.
     Raises NotFound, NotBookable, SlotTaken and PatientBusy.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
     check(offer, start, tx.now)
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
-        (row,) = await tx.all(
+        row = await tx.one(
             _BOOK,
             **_values(tx, offer, start),
             patient=patient_id,
-            holder=patient_id,
+            holder=tx.user_id,
             hold=hold_id,
             why=reason.strip(),
             status="pending_payment" if pay_within else "booked",
             claim_expire=tx.now + pay_within if pay_within else None,
         )
+    if row is None:
+        raise NotFound("There is no such patient.")
     await _record(tx, row)
     return row
 

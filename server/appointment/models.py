@@ -70,7 +70,7 @@ class Appointment(Base):
     clinic_id: Mapped[UUID]
     practice_id: Mapped[UUID]
     doctor_id: Mapped[UUID]
-    patient_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.patient_id"))
     visit_type_id: Mapped[UUID]
     visit_type_name: Mapped[str]
     status: Mapped[str]

@@ -72,6 +72,7 @@ def lapsed() -> CTE:
         .cte("lapsed")
     )
 
+
 _KEPT = (
     update(Appointment)
     .where(Appointment.appointment_id == _ID)
@@ -159,7 +160,7 @@ async def settle(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
             claim_id=appointment_id,
             claim_kind="appointment",
             claim_expire=None,
-            holder=row["patient_id"],
+            holder=row["account_id"],
             settled=tx.now,
         )
     holding.record_ended(tx, booked["ended_holds"])

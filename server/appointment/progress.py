@@ -160,7 +160,7 @@ async def _find_for_clinic(tx: Transaction, appointment_id: UUID) -> asyncpg.Rec
 
 def party_of(tx: Transaction, row: asyncpg.Record) -> str:
     """Say on whose side the caller is; who sees a visit of others is the clinic."""
-    if tx.caller.user_id == row["patient_id"]:
+    if tx.caller.user_id == row["account_id"]:
         return "patient"
     return "doctor" if tx.caller.user_id == row["doctor_id"] else "clinic"
 

@@ -42,11 +42,12 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         start = wire.to_time(request.start_time, "start_time")
         hold_id = wire.to_optional_id(request.hold_id, "hold_id")
+        patient_id = wire.to_optional_id(request.patient_id, "patient_id")
         lock = availability.lock_by_practice(practice_id)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             row = await booking.book(
                 tx,
-                tx.user_id,
+                patient_id or tx.user_id,
                 practice_id=practice_id,
                 visit_type_id=visit_type_id,
                 start=start,
@@ -95,6 +96,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         async with self._db.transaction(caller) as tx:
             rows = await lists.of_patient(
                 tx,
+                patient_id=wire.to_optional_id(request.patient_id, "patient_id"),
                 statuses=[STATUSES.name(status) for status in request.statuses],
                 since=wire.to_optional_time(request, "from_time"),
                 until=wire.to_optional_time(request, "until_time"),

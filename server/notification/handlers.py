@@ -1,6 +1,6 @@
 """Who is told what when something happens in another domain."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -58,7 +58,7 @@ async def tell_waiting(tx: Transaction, event: Event) -> None:
 async def tell_late(tx: Transaction, event: Event) -> None:
     """Tell the patients of the day who wait or are still to come that the doctor is late."""
     day, minutes = date.fromisoformat(event.payload["local_date"]), event.payload["late_minutes"]
-    visits = await tx.all(TO_COME, practice=event.subject_id, day=day)
+    visits: Sequence[Any] = await tx.all(TO_COME, practice=event.subject_id, day=day)
     told = {visit["patient_id"]: wording.late(visit, minutes) for visit in visits}
     await service.tell(tx, event, _kind(event), told)
 

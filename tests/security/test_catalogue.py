@@ -23,6 +23,7 @@ ASKED_BY_POLICIES = {
     "app_clinics",
     "app_managed_clinics",
     "app_owned_clinics",
+    "app_patients",
     "clinic_is_empty",
 }
 # Taken time is seen by all, so it says whose it is and nothing of who comes, where or why.
@@ -153,7 +154,7 @@ async def test_what_is_not_public_is_seen_and_written_as_the_caller_alone(
 
 def depends_on_caller(policy: Any) -> bool:
     """Tell whether each condition of a policy asks who calls, or goes through one that does."""
-    asks = r"app_user\(\)|app_admin\(\)|app_\w*(clinics|memberships)\(\)|FROM appointment"
+    asks = r"app_user\(\)|app_admin\(\)|app_\w*(clinics|memberships|patients)\(\)|FROM appointment"
     conditions = [policy["qual"], policy["with_check"]]
     return all(re.search(asks, condition) for condition in conditions if condition is not None)
 

@@ -253,11 +253,11 @@ class Patient(_message.Message):
     FULL_NAME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     patient_id: _builtins.str
-    """UUID; the same as the patient's user_id."""
+    """UUID; that of their account, or a dependant's own."""
     full_name: _builtins.str
     """Name."""
     phone: _builtins.str
-    """E.164; empty when not known."""
+    """E.164, of whoever books for them; empty when not known."""
     def __init__(
         self,
         *,

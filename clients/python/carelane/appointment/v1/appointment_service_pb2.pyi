@@ -60,6 +60,7 @@ class BookAppointmentRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it books nothing more and gets the
     same answer.
@@ -74,6 +75,8 @@ class BookAppointmentRequest(_message.Message):
     """A hold that ends with the booking; empty for none. When it has expired,
     the time is booked all the same if it is still free.
     """
+    patient_id: _builtins.str
+    """Who is treated: a dependant of the caller; empty for the caller."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of a slot."""
@@ -87,10 +90,11 @@ class BookAppointmentRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
         hold_id: _builtins.str = ...,
+        patient_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,12 +287,15 @@ class ListAppointmentsRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
     order: Global___AppointmentOrder.ValueType
     """Order of the answer."""
     page_size: _builtins.int
     """How many; 0 means 50, at most 200."""
     page_token: _builtins.str
     """From the page before; empty for the first page."""
+    patient_id: _builtins.str
+    """Only this patient; empty for the caller and all their dependants."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_appointment_pb2.AppointmentStatus.ValueType]:
         """Only these states; none for all."""
@@ -310,10 +317,11 @@ class ListAppointmentsRequest(_message.Message):
         order: Global___AppointmentOrder.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        patient_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "patient_id", b"patient_id", "statuses", b"statuses", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,11 +118,11 @@ class AppointmentServiceServicer:
     """
 
     def BookAppointment(self, request, context):
-        """BookAppointment books a time for the calling patient, with a payment at
-        the clinic. Of several callers for one time, exactly one gets it.
+        """BookAppointment books a time for the calling patient or one of their
+        dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
         Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).

@@ -38,11 +38,11 @@ class AppointmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AppointmentServiceAsyncStub: ...
     BookAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookAppointmentRequest, _appointment_service_pb2.BookAppointmentResponse]
-    """BookAppointment books a time for the calling patient, with a payment at
-    the clinic. Of several callers for one time, exactly one gets it.
+    """BookAppointment books a time for the calling patient or one of their
+    dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
     Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -166,11 +166,11 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     BookAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookAppointmentRequest, _appointment_service_pb2.BookAppointmentResponse]  # type: ignore[assignment]
-    """BookAppointment books a time for the calling patient, with a payment at
-    the clinic. Of several callers for one time, exactly one gets it.
+    """BookAppointment books a time for the calling patient or one of their
+    dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
     Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -297,11 +297,11 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _appointment_service_pb2.BookAppointmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.BookAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.BookAppointmentResponse]]:
-        """BookAppointment books a time for the calling patient, with a payment at
-        the clinic. Of several callers for one time, exactly one gets it.
+        """BookAppointment books a time for the calling patient or one of their
+        dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
         Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
