@@ -14,4 +14,6 @@ ROUTES: Final = (
     Route("GET", _QUEUE, f"{_SERVICE}.GetQueue"),
     Route("GET", f"{_QUEUE}/live", f"{_SERVICE}.WatchQueue"),
     Route("POST", f"{_QUEUE}/call-next", f"{_SERVICE}.CallNext"),
+    Route("POST", f"{_QUEUE}/running-late", f"{_SERVICE}.RunningLate"),
+    Route("PUT", f"{_QUEUE}/settings", f"{_SERVICE}.SetQueueSettings"),
 )

@@ -52,6 +52,11 @@ CREATE TABLE queue_setting (
 );
 """
 
+KINDS = (
+    "'appointment_booked', 'appointment_confirmed', 'appointment_cancelled',"
+    " 'appointment_completed', 'appointment_no_show', 'doctor_verified', 'doctor_rejected',"
+    " 'clinic_joined', 'appointment_moved'"
+)
 OURS = "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 
 
@@ -63,7 +68,17 @@ def upgrade() -> None:
         allow(table, "carelane_worker", "SELECT")
     # The end of a consultation is noted when the completed visit is told.
     allow("queue_ticket", "carelane_worker", "UPDATE")
+    limit_kinds(f"{KINDS}, 'queue_running_late'")
+
+
+def limit_kinds(kinds: str) -> None:
+    op.execute("ALTER TABLE notification DROP CONSTRAINT notification_kind_check")
+    op.execute(
+        f"ALTER TABLE notification ADD CONSTRAINT notification_kind_check CHECK (kind IN ({kinds}))"
+    )
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM notification WHERE kind = 'queue_running_late'")
+    limit_kinds(KINDS)
     op.execute("DROP TABLE queue_setting, queue_ticket, queue_day")

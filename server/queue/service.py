@@ -1,5 +1,6 @@
 """What happens at the desk: checking in, calling, saying that the doctor is late."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -9,9 +10,9 @@ from server.appointment import progress
 from server.core.db import Transaction, sql
 from server.core.errors import FailedPrecondition
 from server.queue import day
-from server.queue.day import Entry
-from server.queue.models import QueueDay, QueueTicket
-from server.queue.waits import MINUTE
+from server.queue.day import Entry, Queue
+from server.queue.models import QueueDay, QueueSetting, QueueTicket
+from server.queue.waits import MINUTE, Late
 
 
 class QueueEmpty(FailedPrecondition):
@@ -60,6 +61,32 @@ TAKE_TOKEN = sql(
     )
     .returning(QueueTicket.token)
 )
+_said = insert(QueueDay).values(
+    clinic_id=bindparam("clinic"),
+    practice_id=bindparam("practice"),
+    doctor_id=bindparam("doctor"),
+    local_date=bindparam("today"),
+    late_minutes=bindparam("minutes"),
+    late_time=bindparam("said"),
+)
+SAY_LATE = sql(
+    _said.on_conflict_do_update(
+        index_elements=["practice_id", "local_date"],
+        set_={"late_minutes": _said.excluded.late_minutes, "late_time": _said.excluded.late_time},
+    )
+)
+_chosen = insert(QueueSetting).values(
+    clinic_id=bindparam("clinic"),
+    practice_id=bindparam("practice"),
+    doctor_id=bindparam("doctor"),
+    no_show_grace_minutes=bindparam("grace"),
+)
+CHOOSE = sql(
+    _chosen.on_conflict_do_update(
+        index_elements=["practice_id"],
+        set_={"no_show_grace_minutes": _chosen.excluded.no_show_grace_minutes},
+    )
+)
 BEGIN = sql(
     update(QueueTicket)
     .where(QueueTicket.appointment_id == bindparam("appointment"))
@@ -100,3 +127,49 @@ async def start(tx: Transaction, appointment_id: UUID) -> Entry:
     await progress.start(tx, appointment_id)
     await tx.run(BEGIN, appointment=appointment_id, begun=tx.now)
     return await day.find(tx, appointment_id)
+
+
+async def say_late(tx: Transaction, practice_id: UUID, *, minutes: int) -> Queue:
+    """Note that the doctor is behind today, under the calendar's lock, and answer the queue then.
+
+    Who waits or is still to come is told, unless the minutes are those that were said before.
+    """
+    queue = await day.read(tx, practice_id)
+    practice = queue.practice
+    await tx.run(
+        SAY_LATE,
+        clinic=practice.clinic_id,
+        practice=practice_id,
+        doctor=practice.doctor_id,
+        today=queue.local_date,
+        minutes=minutes,
+        said=tx.now,
+    )
+    before = queue.late.minutes if queue.late else 0
+    news = {"late_minutes": minutes, "local_date": queue.local_date}
+    tx.record(
+        "queue.running_late",
+        practice_id,
+        clinic_id=practice.clinic_id,
+        fields=("late_minutes",),
+        event=news if minutes != before else None,
+    )
+    return replace(queue, late=Late(minutes, tx.now))
+
+
+async def set_grace(tx: Transaction, practice_id: UUID, *, minutes: int) -> None:
+    """Choose after how many minutes a patient who did not come is marked; 0 is never."""
+    practice = await day.find_practice(tx, practice_id)
+    await tx.run(
+        CHOOSE,
+        clinic=practice.clinic_id,
+        practice=practice_id,
+        doctor=practice.doctor_id,
+        grace=minutes,
+    )
+    tx.record(
+        "queue.settings_changed",
+        practice_id,
+        clinic_id=practice.clinic_id,
+        fields=("no_show_grace_minutes",),
+    )

@@ -10,6 +10,7 @@ import grpc
 
 from carelane.queue.v1 import queue_service_pb2 as pb
 from carelane.queue.v1 import queue_service_pb2_grpc
+from carelane.queue.v1.queue_pb2 import QueueSettings
 from server.appointment import progress
 from server.availability import service as availability
 from server.core import rpc, wire
@@ -52,6 +53,26 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
             entry = await service.start(tx, appointment_id)
             return tx.answer(pb.StartConsultationResponse(entry=from_entry(entry)))
+
+    async def RunningLate(
+        self, request: pb.RunningLateRequest, context: Context
+    ) -> pb.RunningLateResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        lock = availability.lock_by_practice(practice_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            queue = await service.say_late(tx, practice_id, minutes=request.late_minutes)
+            waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
+            return tx.answer(pb.RunningLateResponse(queue=from_queue(queue, tx.now, waits)))
+
+    async def SetQueueSettings(
+        self, request: pb.SetQueueSettingsRequest, context: Context
+    ) -> pb.SetQueueSettingsResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        minutes = request.no_show_grace_minutes
+        async with self._db.transaction(rpc.caller(), once=request) as tx:
+            await service.set_grace(tx, practice_id, minutes=minutes)
+            settings = QueueSettings(practice_id=str(practice_id), no_show_grace_minutes=minutes)
+            return tx.answer(pb.SetQueueSettingsResponse(queue_settings=settings))
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         practice_id = wire.to_id(request.practice_id, "practice_id")

@@ -57,14 +57,15 @@ class Spread:
         """Answer the spread of a moment that does not come before `minutes`."""
         return self if self.mean >= minutes else Spread(minutes)
 
-    def quantiles(self) -> tuple[float, float]:
-        """Answer P50 and P90, neither below nothing."""
+    def quantiles(self, least: float = 0.0) -> tuple[float, float]:
+        """Answer P50 and P90, neither below nothing nor below `least`."""
+        least = max(0.0, least)
         if self.variance <= 0:
-            return max(0.0, self.mean), max(0.0, self.mean)
+            return max(least, self.mean), max(least, self.mean)
         deviation = sqrt(self.variance)
         skew = max(-MOST_SKEW, min(self.third / deviation**3, MOST_SKEW))
         lean = deviation * skew / 6
-        p50 = max(0.0, self.mean - lean)
+        p50 = max(least, self.mean - lean)
         p90 = self.mean + NORMAL_P90 * deviation + (NORMAL_P90**2 - 1) * lean
         return p50, max(p50, p90)
 
@@ -137,13 +138,14 @@ def expected_waits(
     """
     ahead = _with_the_doctor(now, places, pace) + Spread(_still_late(now, places, late))
     whole, day_late = pace.whole(), late.minutes if late else 0
-    moments: list[Spread | None] = []
+    moments: list[tuple[float, float] | None] = []
     for place in places:
-        if place.state == "expected":
-            ahead = ahead.not_before((place.start - now) / MINUTE + day_late)
-        comes = place.state in {"waiting", "expected"}
-        moments.append(ahead if comes else None)
-        ahead += whole.times(place.booked) if comes else Spread()
+        if place.state not in {"waiting", "expected"}:
+            moments.append(None)
+            continue
+        comes = (place.start - now) / MINUTE + day_late if place.state == "expected" else 0.0
+        moments.append(ahead.quantiles(comes))
+        ahead = ahead.not_before(comes) + whole.times(place.booked)
     return list(_in_order(moments))
 
 
@@ -164,9 +166,9 @@ def _still_late(now: datetime, places: Iterable[Place], late: Late | None) -> fl
     return max(0.0, late.minutes - (now - late.time) / MINUTE)
 
 
-def _in_order(moments: Sequence[Spread | None]) -> Iterator[Wait | None]:
+def _in_order(moments: Sequence[tuple[float, float] | None]) -> Iterator[Wait | None]:
     """Round, so that no wait is shorter than the one in front."""
-    quantiles = [moment.quantiles() if moment else (0.0, 0.0) for moment in moments]
+    quantiles = [moment or (0.0, 0.0) for moment in moments]
     p50s = accumulate((p50 for p50, _ in quantiles), max)
     p90s = accumulate((p90 for _, p90 in quantiles), max)
     for moment, p50, p90 in zip(moments, p50s, p90s, strict=True):

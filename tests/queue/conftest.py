@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -77,6 +78,15 @@ async def live_day(live_world: World) -> Day:
     made.begin = now + timedelta(minutes=5 - now.minute % 5)
     made.begin = made.begin.replace(second=0, microsecond=0)
     return made
+
+
+@pytest.fixture
+async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
+    """A connection that sees every row; the outbox is emptied first."""
+    connection = await asyncpg.connect(postgres.owner_dsn)
+    await connection.execute("DELETE FROM outbox")
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """What consultations took is noted when they end, and teaches the waits of those who come."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from carelane.queue.v1 import queue_service_pb2 as pb
 from carelane.queue.v1 import queue_service_pb2_grpc
-from launch.postgres import EmbeddedPostgres
 from server.core.access import Caller
 from server.core.db import Database
 from server.core.outbox import Relay
@@ -18,15 +15,6 @@ from server.queue.servicer import QueueServicer
 from tests.rows import NOW, Practice, Served, add, add_person, add_practice, add_visit
 
 HALF_HOUR = timedelta(minutes=30)
-
-
-@pytest.fixture
-async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
-    """A connection that sees every row; the outbox is emptied first."""
-    connection = await asyncpg.connect(postgres.owner_dsn)
-    await connection.execute("DELETE FROM outbox")
-    yield connection
-    await connection.close()
 
 
 async def add_ticket(

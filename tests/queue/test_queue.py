@@ -17,7 +17,7 @@ from tests.world import World
 EXPECTED, WAITING = pb.QUEUE_STATE_EXPECTED, pb.QUEUE_STATE_WAITING
 CALLED, DONE = pb.QUEUE_STATE_IN_CONSULTATION, pb.QUEUE_STATE_DONE
 ON_VISITS = ("CheckIn", "StartConsultation")
-ON_PRACTICES = ("CallNext", "GetQueue")
+ON_PRACTICES = ("CallNext", "GetQueue", "RunningLate", "SetQueueSettings")
 
 
 async def fields_of(day: Day, rpc_name: str) -> dict[str, Any]:
@@ -186,6 +186,35 @@ async def test_a_repeated_change_answers_the_same(day: Day) -> None:
     assert await day.call("StartConsultation", **once) == started
     refusal = await refused(day.call("StartConsultation", **(once | {"appointment_id": uuid4()})))
     assert refusal.reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    ("rpc_name", "field"),
+    [("RunningLate", "late_minutes"), ("SetQueueSettings", "no_show_grace_minutes")],
+)
+async def test_minutes_are_of_this_day(day: Day, rpc_name: str, field: str) -> None:
+    fields = {"practice_id": day.practice.practice_id}
+    for minutes in (-1, 481):
+        refusal = await refused(day.call(rpc_name, **fields, **{field: minutes}))
+        assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert field in refusal.fields
+    once = fields | {"request_id": uuid4(), field: 20}
+    first = await day.call(rpc_name, **once)
+    assert await day.call(rpc_name, **once) == first
+    assert (await refused(day.call(rpc_name, **(once | {field: 30})))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_the_front_desk_chooses_when_a_patient_is_missed(day: Day) -> None:
+    desk = await day.world.front_desk(day.practice)
+    for minutes in (0, 45):
+        answer = await day.call(
+            "SetQueueSettings",
+            desk,
+            practice_id=day.practice.practice_id,
+            no_show_grace_minutes=minutes,
+        )
+        assert answer.queue_settings.no_show_grace_minutes == minutes
+        assert (await day.queue()).no_show_grace_minutes == minutes
 
 
 async def outcome(call: Any) -> str:

@@ -254,3 +254,31 @@ class QueueChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueChange: _TypeAlias = QueueChange  # noqa: Y015
+
+@_typing.final
+class QueueSettings(_message.Message):
+    """QueueSettings is how a practice runs its queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    NO_SHOW_GRACE_MINUTES_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    no_show_grace_minutes: _builtins.int
+    """After how many minutes a patient who did not come is marked; 30 unless the
+    practice chose otherwise, 0 for never.
+    """
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        no_show_grace_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_show_grace_minutes", b"no_show_grace_minutes", "practice_id", b"practice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueSettings: _TypeAlias = QueueSettings  # noqa: Y015

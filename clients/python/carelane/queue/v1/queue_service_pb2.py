@@ -27,7 +27,7 @@ from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_acce
 from carelane.queue.v1 import queue_pb2 as carelane_dot_queue_dot_v1_dot_queue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/queue/v1/queue_service.proto\x12\x11\x63\x61relane.queue.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1d\x63\x61relane/queue/v1/queue.proto\"j\n\x0e\x43heckInRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"F\n\x0f\x43heckInResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"e\n\x0f\x43\x61llNextRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"G\n\x10\x43\x61llNextResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"t\n\x18StartConsultationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"P\n\x19StartConsultationResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"<\n\x0fGetQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"B\n\x10GetQueueResponse\x12.\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueR\x05queue\">\n\x11WatchQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"\x89\x01\n\x12WatchQueueResponse\x12\x30\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueH\x00R\x05queue\x12\x38\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1e.carelane.queue.v1.QueueChangeH\x00R\x06\x63hangeB\x07\n\x05\x65vent2\x93\x04\n\x0cQueueService\x12\\\n\x07\x43heckIn\x12!.carelane.queue.v1.CheckInRequest\x1a\".carelane.queue.v1.CheckInResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08\x43\x61llNext\x12\".carelane.queue.v1.CallNextRequest\x1a#.carelane.queue.v1.CallNextResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12z\n\x11StartConsultation\x12+.carelane.queue.v1.StartConsultationRequest\x1a,.carelane.queue.v1.StartConsultationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08GetQueue\x12\".carelane.queue.v1.GetQueueRequest\x1a#.carelane.queue.v1.GetQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12g\n\nWatchQueue\x12$.carelane.queue.v1.WatchQueueRequest\x1a%.carelane.queue.v1.WatchQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%carelane/queue/v1/queue_service.proto\x12\x11\x63\x61relane.queue.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\x1d\x63\x61relane/queue/v1/queue.proto\"j\n\x0e\x43heckInRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"F\n\x0f\x43heckInResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"e\n\x0f\x43\x61llNextRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"G\n\x10\x43\x61llNextResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"t\n\x18StartConsultationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12/\n\x0e\x61ppointment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"P\n\x19StartConsultationResponse\x12\x33\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1d.carelane.queue.v1.QueueEntryR\x05\x65ntry\"\x97\x01\n\x12RunningLateRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12-\n\x0clate_minutes\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe0\x03(\x00R\x0blateMinutes\"E\n\x13RunningLateResponse\x12.\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueR\x05queue\"\xac\x01\n\x17SetQueueSettingsRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12=\n\x15no_show_grace_minutes\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe0\x03(\x00R\x12noShowGraceMinutes\"c\n\x18SetQueueSettingsResponse\x12G\n\x0equeue_settings\x18\x01 \x01(\x0b\x32 .carelane.queue.v1.QueueSettingsR\rqueueSettings\"<\n\x0fGetQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"B\n\x10GetQueueResponse\x12.\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueR\x05queue\">\n\x11WatchQueueRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\"\x89\x01\n\x12WatchQueueResponse\x12\x30\n\x05queue\x18\x01 \x01(\x0b\x32\x18.carelane.queue.v1.QueueH\x00R\x05queue\x12\x38\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1e.carelane.queue.v1.QueueChangeH\x00R\x06\x63hangeB\x07\n\x05\x65vent2\xf6\x05\n\x0cQueueService\x12\\\n\x07\x43heckIn\x12!.carelane.queue.v1.CheckInRequest\x1a\".carelane.queue.v1.CheckInResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08\x43\x61llNext\x12\".carelane.queue.v1.CallNextRequest\x1a#.carelane.queue.v1.CallNextResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12z\n\x11StartConsultation\x12+.carelane.queue.v1.StartConsultationRequest\x1a,.carelane.queue.v1.StartConsultationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12h\n\x0bRunningLate\x12%.carelane.queue.v1.RunningLateRequest\x1a&.carelane.queue.v1.RunningLateResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12w\n\x10SetQueueSettings\x12*.carelane.queue.v1.SetQueueSettingsRequest\x1a+.carelane.queue.v1.SetQueueSettingsResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12_\n\x08GetQueue\x12\".carelane.queue.v1.GetQueueRequest\x1a#.carelane.queue.v1.GetQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12g\n\nWatchQueue\x12$.carelane.queue.v1.WatchQueueRequest\x1a%.carelane.queue.v1.WatchQueueResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTCONSULTATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_STARTCONSULTATIONREQUEST'].fields_by_name['appointment_id']._loaded_options = None
   _globals['_STARTCONSULTATIONREQUEST'].fields_by_name['appointment_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['late_minutes']._loaded_options = None
+  _globals['_RUNNINGLATEREQUEST'].fields_by_name['late_minutes']._serialized_options = b'\272H\007\032\005\030\340\003(\000'
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['no_show_grace_minutes']._loaded_options = None
+  _globals['_SETQUEUESETTINGSREQUEST'].fields_by_name['no_show_grace_minutes']._serialized_options = b'\272H\007\032\005\030\340\003(\000'
   _globals['_GETQUEUEREQUEST'].fields_by_name['practice_id']._loaded_options = None
   _globals['_GETQUEUEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_WATCHQUEUEREQUEST'].fields_by_name['practice_id']._loaded_options = None
@@ -56,6 +68,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUESERVICE'].methods_by_name['CallNext']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['StartConsultation']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['StartConsultation']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_QUEUESERVICE'].methods_by_name['RunningLate']._loaded_options = None
+  _globals['_QUEUESERVICE'].methods_by_name['RunningLate']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_QUEUESERVICE'].methods_by_name['SetQueueSettings']._loaded_options = None
+  _globals['_QUEUESERVICE'].methods_by_name['SetQueueSettings']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['WatchQueue']._loaded_options = None
@@ -72,14 +88,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTCONSULTATIONREQUEST']._serialized_end=625
   _globals['_STARTCONSULTATIONRESPONSE']._serialized_start=627
   _globals['_STARTCONSULTATIONRESPONSE']._serialized_end=707
-  _globals['_GETQUEUEREQUEST']._serialized_start=709
-  _globals['_GETQUEUEREQUEST']._serialized_end=769
-  _globals['_GETQUEUERESPONSE']._serialized_start=771
-  _globals['_GETQUEUERESPONSE']._serialized_end=837
-  _globals['_WATCHQUEUEREQUEST']._serialized_start=839
-  _globals['_WATCHQUEUEREQUEST']._serialized_end=901
-  _globals['_WATCHQUEUERESPONSE']._serialized_start=904
-  _globals['_WATCHQUEUERESPONSE']._serialized_end=1041
-  _globals['_QUEUESERVICE']._serialized_start=1044
-  _globals['_QUEUESERVICE']._serialized_end=1575
+  _globals['_RUNNINGLATEREQUEST']._serialized_start=710
+  _globals['_RUNNINGLATEREQUEST']._serialized_end=861
+  _globals['_RUNNINGLATERESPONSE']._serialized_start=863
+  _globals['_RUNNINGLATERESPONSE']._serialized_end=932
+  _globals['_SETQUEUESETTINGSREQUEST']._serialized_start=935
+  _globals['_SETQUEUESETTINGSREQUEST']._serialized_end=1107
+  _globals['_SETQUEUESETTINGSRESPONSE']._serialized_start=1109
+  _globals['_SETQUEUESETTINGSRESPONSE']._serialized_end=1208
+  _globals['_GETQUEUEREQUEST']._serialized_start=1210
+  _globals['_GETQUEUEREQUEST']._serialized_end=1270
+  _globals['_GETQUEUERESPONSE']._serialized_start=1272
+  _globals['_GETQUEUERESPONSE']._serialized_end=1338
+  _globals['_WATCHQUEUEREQUEST']._serialized_start=1340
+  _globals['_WATCHQUEUEREQUEST']._serialized_end=1402
+  _globals['_WATCHQUEUERESPONSE']._serialized_start=1405
+  _globals['_WATCHQUEUERESPONSE']._serialized_end=1542
+  _globals['_QUEUESERVICE']._serialized_start=1545
+  _globals['_QUEUESERVICE']._serialized_end=2303
 # @@protoc_insertion_point(module_scope)

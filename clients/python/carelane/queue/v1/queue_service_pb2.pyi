@@ -168,6 +168,116 @@ class StartConsultationResponse(_message.Message):
 Global___StartConsultationResponse: _TypeAlias = StartConsultationResponse  # noqa: Y015
 
 @_typing.final
+class RunningLateRequest(_message.Message):
+    """RunningLateRequest says by how much."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    LATE_MINUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    practice_id: _builtins.str
+    """The practice."""
+    late_minutes: _builtins.int
+    """How many minutes the doctor is behind; 0 for on time."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        late_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["late_minutes", b"late_minutes", "practice_id", b"practice_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunningLateRequest: _TypeAlias = RunningLateRequest  # noqa: Y015
+
+@_typing.final
+class RunningLateResponse(_message.Message):
+    """RunningLateResponse holds the queue as it is expected now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _queue_pb2.Queue:
+        """The queue."""
+
+    def __init__(
+        self,
+        *,
+        queue: _queue_pb2.Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunningLateResponse: _TypeAlias = RunningLateResponse  # noqa: Y015
+
+@_typing.final
+class SetQueueSettingsRequest(_message.Message):
+    """SetQueueSettingsRequest says what a practice chose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    NO_SHOW_GRACE_MINUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    practice_id: _builtins.str
+    """The practice."""
+    no_show_grace_minutes: _builtins.int
+    """After how many minutes a patient who did not come is marked, counted from
+    the booked start and what the doctor is late; 0 for never.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        no_show_grace_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_show_grace_minutes", b"no_show_grace_minutes", "practice_id", b"practice_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQueueSettingsRequest: _TypeAlias = SetQueueSettingsRequest  # noqa: Y015
+
+@_typing.final
+class SetQueueSettingsResponse(_message.Message):
+    """SetQueueSettingsResponse holds the settings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue_settings(self) -> _queue_pb2.QueueSettings:
+        """The settings."""
+
+    def __init__(
+        self,
+        *,
+        queue_settings: _queue_pb2.QueueSettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue_settings", b"queue_settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue_settings", b"queue_settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQueueSettingsResponse: _TypeAlias = SetQueueSettingsResponse  # noqa: Y015
+
+@_typing.final
 class GetQueueRequest(_message.Message):
     """GetQueueRequest names a practice."""
 

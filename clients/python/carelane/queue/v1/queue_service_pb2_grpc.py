@@ -55,6 +55,16 @@ class QueueServiceStub:
                 request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationRequest.SerializeToString,
                 response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationResponse.FromString,
                 _registered_method=True)
+        self.RunningLate = channel.unary_unary(
+                '/carelane.queue.v1.QueueService/RunningLate',
+                request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateRequest.SerializeToString,
+                response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateResponse.FromString,
+                _registered_method=True)
+        self.SetQueueSettings = channel.unary_unary(
+                '/carelane.queue.v1.QueueService/SetQueueSettings',
+                request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsRequest.SerializeToString,
+                response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsResponse.FromString,
+                _registered_method=True)
         self.GetQueue = channel.unary_unary(
                 '/carelane.queue.v1.QueueService/GetQueue',
                 request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.SerializeToString,
@@ -114,6 +124,31 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunningLate(self, request, context):
+        """RunningLate says how many minutes the doctor is behind today; 0 is on time
+        again. Expected waits move by as much, until the next call for those who
+        wait, for the whole day for those who are still to come; and patients who
+        wait or are still to come are told when the minutes differ from what was
+        said before. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQueueSettings(self, request, context):
+        """SetQueueSettings says how a practice runs its queue: after how many minutes
+        a patient who did not come is marked. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetQueue(self, request, context):
         """GetQueue shows the practice's queue of today. Reads only.
 
@@ -156,6 +191,16 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.StartConsultation,
                     request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationRequest.FromString,
                     response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationResponse.SerializeToString,
+            ),
+            'RunningLate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunningLate,
+                    request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateRequest.FromString,
+                    response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateResponse.SerializeToString,
+            ),
+            'SetQueueSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQueueSettings,
+                    request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsRequest.FromString,
+                    response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsResponse.SerializeToString,
             ),
             'GetQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.GetQueue,
@@ -255,6 +300,60 @@ class QueueService:
             '/carelane.queue.v1.QueueService/StartConsultation',
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationRequest.SerializeToString,
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.StartConsultationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunningLate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.queue.v1.QueueService/RunningLate',
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateRequest.SerializeToString,
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.RunningLateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQueueSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.queue.v1.QueueService/SetQueueSettings',
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsRequest.SerializeToString,
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.SetQueueSettingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,23 @@ class QueueServiceStub:
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
+    RunningLate: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.RunningLateRequest, _queue_service_pb2.RunningLateResponse]
+    """RunningLate says how many minutes the doctor is behind today; 0 is on time
+    again. Expected waits move by as much, until the next call for those who
+    wait, for the whole day for those who are still to come; and patients who
+    wait or are still to come are told when the minutes differ from what was
+    said before. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    SetQueueSettings: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.SetQueueSettingsRequest, _queue_service_pb2.SetQueueSettingsResponse]
+    """SetQueueSettings says how a practice runs its queue: after how many minutes
+    a patient who did not come is marked. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]
     """GetQueue shows the practice's queue of today. Reads only.
 
@@ -119,6 +136,23 @@ class QueueServiceAsyncStub(QueueServiceStub):
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    RunningLate: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.RunningLateRequest, _queue_service_pb2.RunningLateResponse]  # type: ignore[assignment]
+    """RunningLate says how many minutes the doctor is behind today; 0 is on time
+    again. Expected waits move by as much, until the next call for those who
+    wait, for the whole day for those who are still to come; and patients who
+    wait or are still to come are told when the minutes differ from what was
+    said before. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    SetQueueSettings: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.SetQueueSettingsRequest, _queue_service_pb2.SetQueueSettingsResponse]  # type: ignore[assignment]
+    """SetQueueSettings says how a practice runs its queue: after how many minutes
+    a patient who did not come is marked. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
     """
     GetQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]  # type: ignore[assignment]
     """GetQueue shows the practice's queue of today. Reads only.
@@ -189,6 +223,35 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
         its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def RunningLate(
+        self,
+        request: _queue_service_pb2.RunningLateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.RunningLateResponse, _abc.Awaitable[_queue_service_pb2.RunningLateResponse]]:
+        """RunningLate says how many minutes the doctor is behind today; 0 is on time
+        again. Expected waits move by as much, until the next call for those who
+        wait, for the whole day for those who are still to come; and patients who
+        wait or are still to come are told when the minutes differ from what was
+        said before. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def SetQueueSettings(
+        self,
+        request: _queue_service_pb2.SetQueueSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.SetQueueSettingsResponse, _abc.Awaitable[_queue_service_pb2.SetQueueSettingsResponse]]:
+        """SetQueueSettings says how a practice runs its queue: after how many minutes
+        a patient who did not come is marked. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
