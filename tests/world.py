@@ -92,6 +92,7 @@ _VISIT_TYPE = _insert(
     "horizon_days",
     "price",
     "is_default",
+    "day_visits",
 )
 NINE_TO_FIVE = tuple(Rule(weekday, Window(9 * 60, 17 * 60)) for weekday in range(1, 8))
 VISIT = {
@@ -105,6 +106,7 @@ VISIT = {
     "horizon_days": 60,
     "price": Decimal("500"),
     "is_default": True,
+    "day_visits": None,
 }
 
 
