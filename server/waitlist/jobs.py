@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from server.appointment import queries as appointment
 from server.availability import service as availability
 from server.core.db import Database, Transaction, sql
-from server.core.errors import AlreadyExists, FailedPrecondition, NotFound
+from server.core.errors import NotFound
 from server.core.jobs import Job
 from server.directory import queries as directory
 from server.waitlist import entries, offers
@@ -29,6 +29,7 @@ BATCH = 100
 MOST_ASKED = 1000
 MOST_DAYS = 366
 DAY = timedelta(days=1)
+PATIENCE = timedelta(minutes=1)
 
 _FIELD = directory.fields()
 _IN_FIELD = (_FIELD.c.specialty_id == WaitlistEntry.specialty_id) & (
@@ -56,8 +57,18 @@ MARK_ENTRY = _mark(
     _NAMED.where(WaitlistEntry.entry_id == bindparam("entry")),
     _OPEN.where(WaitlistEntry.entry_id == bindparam("entry")),
 )
-NEXT_DUE = sql(select(WaitlistDue.practice_id).order_by(WaitlistDue.due_time).limit(1))
+NEXT_DUE = sql(
+    select(WaitlistDue.practice_id)
+    .where(WaitlistDue.due_time <= bindparam("now"))
+    .order_by(WaitlistDue.due_time)
+    .limit(1)
+)
 TAKE_DUE = sql(delete(WaitlistDue).where(WaitlistDue.practice_id == bindparam("practice")))
+PUT_OFF = sql(
+    update(WaitlistDue)
+    .where(WaitlistDue.practice_id == bindparam("practice"))
+    .values(due_time=bindparam("later"))
+)
 MARK = sql(insert(WaitlistDue).values(practice_id=bindparam("practice")).on_conflict_do_nothing())
 
 _VISIT = appointment.coming_visits()
@@ -138,16 +149,17 @@ END = sql(
 
 async def offer(database: Database) -> bool:
     """Look at the practice that is due first, and make one offer there; False when none is due."""
-    due = await database.one(NEXT_DUE)
+    async with database.transaction() as tx:
+        due = await tx.one(NEXT_DUE, now=tx.now)
     if due is None:
         return False
-    practice_id = due["practice_id"]
     try:
-        await _look_at(database, practice_id)
-    except (AlreadyExists, FailedPrecondition):
-        # The free times and the hold disagreed: the next sweep looks again.
+        await _look_at(database, due["practice_id"])
+    except Exception:
+        # One practice that cannot be looked at must not hold up all the others.
         async with database.transaction() as tx:
-            await tx.run(TAKE_DUE, practice=practice_id)
+            await tx.run(PUT_OFF, practice=due["practice_id"], later=tx.now + PATIENCE)
+        raise
     return True
 
 

@@ -66,10 +66,13 @@ class Stage:
         """Let the worker do everything that there is to do now."""
         while await jobs.lapse(self.worker):
             pass
-        while await self._relay.deliver(self.worker):
-            pass
+        await self.relay()
         while await jobs.offer(self.worker):
             pass
+        await self.relay()
+
+    async def relay(self) -> None:
+        """Deliver what waits."""
         while await self._relay.deliver(self.worker):
             pass
 

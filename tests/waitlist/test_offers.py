@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import pytest
 
 from carelane.appointment.v1 import appointment_pb2
 from carelane.waitlist.v1 import waitlist_pb2 as pb
@@ -251,6 +252,26 @@ async def test_many_workers_offer_each_time_to_one(stage: Stage) -> None:
     starts = [start_of(offer) for offer in offers if offer.offer_id]
     assert sorted(starts) == [stage.at(10), stage.at(10, 30)]
     assert await stage.offered(*people[:2]) == [True, True]
+
+
+async def test_a_practice_that_cannot_be_looked_at_holds_up_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await stage.join()
+    await stage.work()
+    await stage.answer("DeclineOffer", first)
+    await stage.relay()
+    monkeypatch.setattr(jobs, "first_fit", broken)
+    with pytest.raises(ZeroDivisionError):
+        await jobs.offer(stage.worker)
+    monkeypatch.undo()
+    assert not await jobs.offer(stage.worker)
+    await stage.later(minutes=2)
+    assert await stage.offered(first) == [True]
+
+
+def broken(*_: Any) -> None:
+    raise ZeroDivisionError
 
 
 async def accepted(stage: Stage, person: Person, offer_id: str) -> str:
