@@ -59,7 +59,7 @@ async def tell_late(tx: Transaction, event: Event) -> None:
     """Tell the patients of the day who wait or are still to come that the doctor is late."""
     day, minutes = date.fromisoformat(event.payload["local_date"]), event.payload["late_minutes"]
     visits: Sequence[Any] = await tx.all(TO_COME, practice=event.subject_id, day=day)
-    told = {visit["patient_id"]: wording.late(visit, minutes) for visit in visits}
+    told = {visit["account_id"]: wording.late(visit, minutes) for visit in visits}
     await service.tell(tx, event, _kind(event), told)
 
 

@@ -41,7 +41,7 @@ _DUE = (
     .where(
         _visit.c.status == literal_column("'booked'"),
         _visit.c.local_date.between(bindparam("first"), bindparam("last")),
-        _visit.c.start_time > _now - DAY,
+        _visit.c.start_time.between(_now - DAY, _now),
         _grace > 0,
         _from + func.make_interval(0, 0, 0, 0, 0, _grace) <= _now,
     )

@@ -87,7 +87,8 @@ class _Watched:
 
     async def _read(self) -> View:
         async with self._db.transaction(self._caller) as tx:
-            queue = await day.read(tx, self._practice.practice_id)
+            practice = self._practice
+            queue = await day.read(tx, practice.practice_id, zone=practice.zone)
             if self._past is None or self._past[0] != queue.local_date:
                 self._past = queue.local_date, await day.remember(tx, queue.practice)
             return View(queue, tx.now, tuple(queue.waits(tx.now, self._past[1])))

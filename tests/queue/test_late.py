@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import Relay
 from tests.queue.conftest import Day
+from tests.rows import add
 from tests.world import Person
 
 FIVE = timedelta(minutes=5)
@@ -70,6 +72,27 @@ async def test_who_waits_or_is_to_come_is_told_once(
     while await relay.deliver(worker):
         pass
     assert [title for title, _ in await told(owner, coming)] == ["Running late", "On time again"]
+
+
+async def test_who_has_the_account_is_told_for_a_dependant(
+    live_day: Day, worker: Database, owner: Any, relay: Relay
+) -> None:
+    guardian = await live_day.world.person()
+    visit = await live_day.world.book(guardian, live_day.practice, live_day.begin)
+    values = {"full_name": "Kiran Rao", "relation": "child", "account_id": guardian.user_id}
+    child = uuid4()
+    await add(owner, "patient", patient_id=child, **values)
+    await owner.execute(
+        "UPDATE appointment SET patient_id = $1 WHERE appointment_id = $2",
+        child,
+        UUID(visit.appointment_id),
+    )
+    (entry,) = (await live_day.queue()).entries
+    assert (entry.patient_id, entry.patient_name) == (str(child), "Kiran Rao")
+    await say(live_day, 25)
+    while await relay.deliver(worker):
+        pass
+    assert [title for title, _ in await told(owner, guardian)] == ["Running late"]
 
 
 async def told(owner: Any, person: Person) -> list[tuple[str, str]]:

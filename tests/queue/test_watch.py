@@ -138,9 +138,9 @@ async def test_many_watchers_cost_one_query_a_second(
 ) -> None:
     reads, read = [], days.read
 
-    async def counted(tx: Any, practice_id: UUID) -> Any:
+    async def counted(tx: Any, practice_id: UUID, **zone: Any) -> Any:
         reads.append(practice_id)
-        return await read(tx, practice_id)
+        return await read(tx, practice_id, **zone)
 
     monkeypatch.setattr(days, "read", counted)
     async with InProcessChannel(served.registry) as channel:
@@ -215,7 +215,7 @@ async def test_a_read_that_fails_ends_the_streams_and_the_next_watcher_begins_an
     for screen in screens:
         await screen.read()
 
-    async def fail(tx: Any, practice_id: UUID) -> Any:
+    async def fail(tx: Any, practice_id: UUID, **zone: Any) -> Any:
         raise Unavailable
 
     with monkeypatch.context() as broken:
