@@ -57,7 +57,7 @@ class Platform:
 async def platform() -> AsyncIterator[Platform]:
     """Start it in a folder that is removed afterwards. Commits wait for the disk."""
     with tempfile.TemporaryDirectory(prefix="carelane-bench-") as folder:
-        os.chmod(folder, 0o755)  # noqa: PTH101 - the server runs as a user of its own
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - the server runs as a user of its own
         postgres = EmbeddedPostgres(Path(folder))
         postgres.start()
         try:
