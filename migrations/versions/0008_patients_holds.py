@@ -57,10 +57,18 @@ ALTER TABLE appointment
   ADD COLUMN previous_start_time timestamptz,
   ADD COLUMN expire_time timestamptz,
   ADD COLUMN extended boolean NOT NULL DEFAULT false,
+  ADD COLUMN session_id uuid,
+  ADD COLUMN follows_id uuid,
+  ADD COLUMN series_id uuid,
+  ADD FOREIGN KEY (clinic_id, follows_id) REFERENCES appointment (clinic_id, appointment_id),
   ADD CONSTRAINT appointment_pending_check
     CHECK ((status = 'pending_payment') = (expire_time IS NOT NULL));
 CREATE INDEX appointment_pending ON appointment (expire_time)
   WHERE status = 'pending_payment';
+CREATE INDEX appointment_session ON appointment (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX appointment_follows ON appointment (follows_id) WHERE follows_id IS NOT NULL;
+ALTER TABLE claim DROP CONSTRAINT claim_kind_check,
+  ADD CONSTRAINT claim_kind_check CHECK (kind IN ('appointment', 'hold', 'session'));
 """
 # As the owner: whoever has an account is a patient, and policies ask whose patients there are.
 FUNCTIONS = """
@@ -78,6 +86,13 @@ CREATE FUNCTION app_patients() RETURNS uuid[] LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT coalesce(array_agg(patient_id), '{}') FROM patient WHERE account_id = app_user()
 $$;
+-- How many come to a session of a group, whoever asks: a count and nothing of who they are.
+CREATE FUNCTION seats_of(session uuid) RETURNS bigint LANGUAGE sql STABLE
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT count(*) FROM appointment WHERE session_id = session AND status <> 'cancelled'
+$$;
+REVOKE EXECUTE ON FUNCTION seats_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION seats_of TO carelane_app, carelane_worker;
 """
 KINDS = (
     "'appointment_booked', 'appointment_confirmed', 'appointment_cancelled',"
@@ -157,7 +172,7 @@ def downgrade() -> None:
     limit_kinds(KINDS)
     see(ALONE, ACCOUNT_ALONE)
     op.execute("DROP TRIGGER make_patient ON user_account")
-    op.execute("DROP FUNCTION make_patient, app_patients")
+    op.execute("DROP FUNCTION make_patient, app_patients, seats_of")
     for table in RULES:
         op.execute(f"DROP POLICY {worker}_select ON {table}")
         op.execute(f"REVOKE SELECT ON {table} FROM {worker}")  # noqa: S608
@@ -167,7 +182,12 @@ def downgrade() -> None:
         op.execute(f"DROP POLICY {worker}_update ON {table}")
         op.execute(f"REVOKE UPDATE ON {table} FROM {worker}")
     op.execute("ALTER TABLE appointment DROP COLUMN previous_start_time, DROP COLUMN extended")
-    op.execute("ALTER TABLE appointment DROP COLUMN expire_time")
+    op.execute("ALTER TABLE appointment DROP COLUMN expire_time, DROP COLUMN session_id")
+    op.execute("ALTER TABLE appointment DROP COLUMN follows_id, DROP COLUMN series_id")
+    op.execute("ALTER TABLE claim DROP CONSTRAINT claim_kind_check")
+    op.execute(
+        "ALTER TABLE claim ADD CONSTRAINT claim_kind_check CHECK (kind IN ('appointment', 'hold'))"
+    )
     op.execute("ALTER TABLE appointment DROP CONSTRAINT appointment_patient_id_fkey")
     op.execute("ALTER TABLE appointment ADD FOREIGN KEY (patient_id) REFERENCES user_account")
     op.execute("DROP TABLE hold, cancel_policy, patient")

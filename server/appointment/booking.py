@@ -1,12 +1,13 @@
 """Taking a time for a patient."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Uuid, bindparam, exists, func, insert, select
+from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, insert, select
 
-from server.appointment import holding, paying
+from server.appointment import holding, paying, seats
 from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.progress import find
 from server.appointment.refusals import PatientBusy, SlotTaken, check
@@ -17,15 +18,11 @@ from server.availability import service as availability
 from server.availability.hours import local_day
 from server.availability.schedule import Offer
 from server.core.db import Transaction, refusing, sql
-from server.core.errors import NotFound
+from server.core.errors import FailedPrecondition, NotFound
 from server.core.ids import new_id
+from server.core.statement import Statement
 from server.patient import queries as patients
 
-_REPLACED = holding.replaced()
-_CLAIM = claims.claim(holding.ids(_REPLACED))
-_LAPSED = paying.lapsed()
-# Reading the count makes the calling off come first.
-_FIRST = select(func.count().label("n")).select_from(_LAPSED).subquery()
 _WHO = patients.patients()
 _KNOWN = exists().where(
     _WHO.c.patient_id == bindparam("patient", type_=Uuid),
@@ -33,7 +30,7 @@ _KNOWN = exists().where(
     _WHO.c.end_time.is_(None),
 )
 _COLUMNS = {
-    Appointment.appointment_id: "claim_id",
+    Appointment.appointment_id: "appointment",
     Appointment.clinic_id: "clinic",
     Appointment.practice_id: "practice",
     Appointment.doctor_id: "claim_doctor",
@@ -48,35 +45,53 @@ _COLUMNS = {
     Appointment.price: "amount",
     Appointment.currency_code: "currency",
     Appointment.reason: "why",
+    Appointment.follows_id: "follows",
+    Appointment.series_id: "series",
 }
-_VALUES = (bindparam(name, type_=column.type) for column, name in _COLUMNS.items())
-_VISIT = (
-    insert(Appointment)
-    .from_select(list(_COLUMNS), select(*_VALUES).where(_FIRST.c.n >= 0, _KNOWN))
-    .returning(Appointment)
-    .cte("visit")
+
+
+def _booking(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement:
+    """Compile a booking whose session, None for a visit alone, is given, and how time is taken."""
+    lapsed = paying.lapsed()
+    # Reading the count makes the calling off come first.
+    first = select(func.count().label("n")).select_from(lapsed).subquery()
+    values = [bindparam(name, type_=column.type) for column, name in _COLUMNS.items()]
+    visit = (
+        insert(Appointment)
+        .from_select(
+            [*_COLUMNS, Appointment.session_id],
+            select(*values, session).where(first.c.n >= 0, _KNOWN),
+        )
+        .returning(Appointment)
+        .cte("visit")
+    )
+    ended = select(func.array_agg(lapsed.c.appointment_id)).scalar_subquery().label("lapsed")
+    return sql(
+        view(visit, _payment_of(visit))
+        .add_columns(holding.listed(replaced), ended)
+        .add_cte(taken, paying.void(lapsed))
+    )
+
+
+def _payment_of(visit: CTE) -> CTE:
+    values = {
+        PaymentTransaction.transaction_id: bindparam("payment", type_=Uuid),
+        PaymentTransaction.clinic_id: visit.c.clinic_id,
+        PaymentTransaction.appointment_id: visit.c.appointment_id,
+        PaymentTransaction.patient_id: visit.c.patient_id,
+        PaymentTransaction.doctor_id: visit.c.doctor_id,
+        PaymentTransaction.amount: visit.c.price,
+        PaymentTransaction.currency_code: visit.c.currency_code,
+    }
+    made = insert(PaymentTransaction).from_select(list(values), select(*values.values()))
+    return made.returning(PaymentTransaction).cte("payment_made")
+
+
+_REPLACED = holding.replaced()
+_BOOK = _booking(
+    bindparam("session", None, type_=Uuid), _REPLACED, claims.claim(holding.ids(_REPLACED))
 )
-_TO_PAY = {
-    PaymentTransaction.transaction_id: bindparam("payment", type_=Uuid),
-    PaymentTransaction.clinic_id: _VISIT.c.clinic_id,
-    PaymentTransaction.appointment_id: _VISIT.c.appointment_id,
-    PaymentTransaction.patient_id: _VISIT.c.patient_id,
-    PaymentTransaction.doctor_id: _VISIT.c.doctor_id,
-    PaymentTransaction.amount: _VISIT.c.price,
-    PaymentTransaction.currency_code: _VISIT.c.currency_code,
-}
-_PAYMENT = (
-    insert(PaymentTransaction)
-    .from_select(list(_TO_PAY), select(*_TO_PAY.values()))
-    .returning(PaymentTransaction)
-    .cte("payment_made")
-)
-_EXPIRED = select(func.array_agg(_LAPSED.c.appointment_id)).scalar_subquery().label("lapsed")
-_BOOK = sql(
-    view(_VISIT, _PAYMENT)
-    .add_columns(holding.listed(_REPLACED), _EXPIRED)
-    .add_cte(_CLAIM, paying.void(_LAPSED))
-)
+_JOIN = _booking(claims.session(), _REPLACED, claims.release(_REPLACED))
 
 
 async def book(
@@ -89,6 +104,7 @@ async def book(
     reason: str,
     hold_id: UUID | None = None,
     pay_within: timedelta | None = None,
+    series_id: UUID | None = None,
 ) -> asyncpg.Record:
     """Book a visit of the caller or a dependant of theirs. The calendar must be locked.
 
@@ -98,17 +114,21 @@ async def book(
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
     check(offer, start, tx.now)
+    if pay_within and seats.is_group(offer):
+        raise FailedPrecondition("A seat of a group is not kept while the patient pays.")
+    statement = _JOIN if seats.joins(offer, start) else _BOOK
+    values = _values(tx, offer, start) | {
+        "patient": patient_id,
+        "holder": tx.user_id,
+        "hold": hold_id,
+        "why": reason.strip(),
+        "status": "pending_payment" if pay_within else "booked",
+        "claim_expire": tx.now + pay_within if pay_within else None,
+        "follows": None,
+        "series": series_id,
+    }
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
-        row = await tx.one(
-            _BOOK,
-            **_values(tx, offer, start),
-            patient=patient_id,
-            holder=tx.user_id,
-            hold=hold_id,
-            why=reason.strip(),
-            status="pending_payment" if pay_within else "booked",
-            claim_expire=tx.now + pay_within if pay_within else None,
-        )
+        row = await tx.one(statement, **statement.only(values))
     if row is None:
         raise NotFound("There is no such patient.")
     await _record(tx, row)
@@ -124,11 +144,14 @@ async def _record(tx: Transaction, row: asyncpg.Record) -> None:
 
 
 def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]:
-    visit = offer.schedule.terms.visit(start)
+    visit, appointment_id = offer.schedule.terms.visit(start), new_id(tx.now)
+    session_id = new_id(tx.now) if seats.is_group(offer) else None
     return {
         **holding.time_of(offer, start),
-        "claim_id": new_id(tx.now),
-        "claim_kind": "appointment",
+        "appointment": appointment_id,
+        "session": session_id,
+        "claim_id": session_id or appointment_id,
+        "claim_kind": "session" if session_id else "appointment",
         "clinic": offer.clinic_id,
         "practice": offer.practice_id,
         "visit_type": offer.visit_type_id,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from server.appointment import seats
 from server.appointment.models import Hold
 from server.appointment.refusals import SlotTaken, check
 from server.availability import claims
@@ -138,6 +139,8 @@ async def hold(
     SlotTaken and TooManyHolds.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
+    if seats.is_group(offer):
+        raise FailedPrecondition("A seat of a group is not held; book it.")
     check(offer, start, tx.now)
     time = time_of(offer, start)
     if most_live is not None:

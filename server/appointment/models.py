@@ -24,6 +24,9 @@ TENANT = {"info": {"access": "clinic"}}
 class Appointment(Base):
     """One visit; `local_date` is its day at the clinic. Its claim has the same id.
 
+    A visit of a group has a seat in the claim `session_id` instead. `follows_id` is the visit that
+    it follows up, `series_id` is common to those that were booked together week by week.
+
     The exclusion constraint keeps a patient from two visits at the same time.
     """
 
@@ -36,6 +39,9 @@ class Appointment(Base):
         ForeignKeyConstraint(
             ["practice_id", "visit_type_id"],
             ["visit_type.practice_id", "visit_type.visit_type_id"],
+        ),
+        ForeignKeyConstraint(
+            ["clinic_id", "follows_id"], ["appointment.clinic_id", "appointment.appointment_id"]
         ),
         CheckConstraint(
             "status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation',"
@@ -59,6 +65,8 @@ class Appointment(Base):
         Index("appointment_clinic", "clinic_id", "local_date", "start_time", "appointment_id"),
         Index("appointment_practice", "practice_id", "start_time"),
         Index("appointment_date", "local_date", "status"),
+        Index("appointment_session", "session_id", postgresql_where=text("session_id IS NOT NULL")),
+        Index("appointment_follows", "follows_id", postgresql_where=text("follows_id IS NOT NULL")),
         Index(
             "appointment_pending",
             "expire_time",
@@ -89,6 +97,9 @@ class Appointment(Base):
     previous_start_time: Mapped[datetime | None]
     expire_time: Mapped[datetime | None]
     extended: Mapped[bool] = mapped_column(server_default=text("false"))
+    session_id: Mapped[UUID | None]
+    follows_id: Mapped[UUID | None]
+    series_id: Mapped[UUID | None]
 
 
 class CancelPolicy(Base):

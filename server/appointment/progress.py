@@ -5,9 +5,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
+from sqlalchemy import TIMESTAMP, Text, bindparam, func, update
 
-from server.appointment import policy
+from server.appointment import policy, seats
 from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.refusals import PatientBusy, TooEarly, TooLate
 from server.appointment.states import check_change, check_is
@@ -45,9 +45,8 @@ _PAID = (
     .returning(PaymentTransaction)
     .cte("paid")
 )
-_FREED = claims.release(
-    select(_CHANGED.c.appointment_id).where(_CHANGED.c.status == "cancelled").cte("called_off")
-)
+_CALLED_OFF = seats.left_by(_CHANGED).where(_CHANGED.c.status == "cancelled")
+_FREED = claims.release(_CALLED_OFF.cte("called_off"))
 _CHANGE = sql(view(_CHANGED, _PAID).add_cte(_FREED))
 
 

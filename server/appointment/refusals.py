@@ -49,7 +49,7 @@ class TooLate(FailedPrecondition):
 def check(offer: Offer, start: datetime, now: datetime) -> None:
     """Raise SlotTaken or NotBookable unless a visit can start then."""
     why = refusal(offer.schedule, start, now)
-    if why is Refusal.BUSY:
+    if why and why.is_taken:
         raise SlotTaken
     if why:
         raise NotBookable(why)

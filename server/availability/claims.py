@@ -8,6 +8,7 @@ from sqlalchemy import (
     TIMESTAMP,
     CompoundSelect,
     Delete,
+    ScalarSelect,
     Select,
     Subquery,
     Uuid,
@@ -34,6 +35,12 @@ _OVERLAPS = (
     & (Claim.start_time < _END)
     & (Claim.end_time > _START)
 )
+
+
+def session() -> ScalarSelect[Any]:
+    """Select the id of the session that has exactly the time of `claim`."""
+    same = (Claim.doctor_id == _DOCTOR) & (Claim.start_time == _START) & (Claim.end_time == _END)
+    return select(Claim.claim_id).where(same, Claim.kind == "session").scalar_subquery()
 
 
 def overlapped() -> Subquery:

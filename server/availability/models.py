@@ -153,6 +153,21 @@ class PublicHolidays(Base):
     update_time: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
+class TravelTime(Base):
+    """Minutes that a doctor needs from one clinic to another, either way; first id < second id."""
+
+    __tablename__ = "travel_time"
+    __table_args__ = (
+        CheckConstraint("first_clinic_id < second_clinic_id", name="order"),
+        CheckConstraint("minutes BETWEEN 1 AND 720", name="minutes"),
+        {"info": {"access": "public"}},
+    )
+    doctor_id: Mapped[UUID] = mapped_column(ForeignKey("calendar.doctor_id"), primary_key=True)
+    first_clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"), primary_key=True)
+    second_clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"), primary_key=True)
+    minutes: Mapped[int]
+
+
 class Calendar(Base):
     """A doctor's time: its row is locked before anything in it is changed."""
 
@@ -173,7 +188,7 @@ class Claim(Base):
 
     __tablename__ = "claim"
     __table_args__ = (
-        CheckConstraint("kind IN ('appointment', 'hold')", name="kind"),
+        CheckConstraint("kind IN ('appointment', 'hold', 'session')", name="kind"),
         CheckConstraint("start_time < end_time", name="order"),
         ExcludeConstraint(
             (func.period_of(text("doctor_id"), text("start_time"), text("end_time")), "&&"),
