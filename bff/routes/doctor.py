@@ -17,4 +17,6 @@ ROUTES: Final = (
     Route("GET", "/api/doctor/time-off", f"{_AVAILABILITY}.ListTimeOff"),
     Route("POST", "/api/doctor/time-off", f"{_AVAILABILITY}.AddTimeOff", status=201),
     Route("DELETE", "/api/doctor/time-off/{time_off_id}", f"{_AVAILABILITY}.RemoveTimeOff"),
+    Route("GET", "/api/doctor/travel-times", f"{_AVAILABILITY}.ListTravelTimes"),
+    Route("PUT", "/api/doctor/travel-times", f"{_AVAILABILITY}.SetTravelTime"),
 )

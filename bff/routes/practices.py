@@ -11,4 +11,8 @@ ROUTES: Final = (
     Route("GET", _TYPES, f"{_SERVICE}.ListVisitTypes"),
     Route("POST", _TYPES, f"{_SERVICE}.CreateVisitType", status=201),
     Route("PUT", "/api/visit-types/{visit_type_id}", f"{_SERVICE}.UpdateVisitType"),
+    Route("GET", "/api/practices/{practice_id}/explanation", f"{_SERVICE}.ExplainTime"),
+    Route(
+        "POST", "/api/practices/{practice_id}/schedule-preview", f"{_SERVICE}.PreviewScheduleChange"
+    ),
 )

@@ -7,11 +7,16 @@ from typing import Any
 from google.type import timeofday_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
+from carelane.availability.v1 import explanation_pb2
 from server.availability.edit import PracticeHours
 from server.availability.hours import Rule, Window
 from server.availability.service import DaySlots
+from server.availability.slots import Refusal
+from server.availability.stranded import Visit
 from server.core import wire
 from server.core.errors import InvalidField
+
+RULES = wire.EnumNames(explanation_pb2.BookingRule)
 
 
 def to_rules(messages: Iterable[pb.WeeklyRule]) -> tuple[Rule, ...]:
@@ -70,6 +75,32 @@ def from_slots(day: DaySlots) -> pb.DaySlots:
             pb.Slot(start_time=wire.from_time(visit.start), end_time=wire.from_time(visit.end))
             for visit in visits
         ],
+    )
+
+
+def from_refusal(why: Refusal | None) -> explanation_pb2.TimeExplanation:
+    """Write why a time cannot be booked; None is that it can."""
+    if why is None:
+        return explanation_pb2.TimeExplanation(bookable=True)
+    return explanation_pb2.TimeExplanation(
+        rule=RULES.number(why.name.lower()), text=f"The start {why.value}."
+    )
+
+
+def from_stranded(visit: Visit) -> explanation_pb2.StrandedVisit:
+    """Write a visit that a change would leave outside."""
+    return explanation_pb2.StrandedVisit(
+        appointment_id=str(visit.appointment_id),
+        start_time=wire.from_time(visit.span.start),
+        end_time=wire.from_time(visit.span.end),
+    )
+
+
+def from_travel(row: Iterable[Any]) -> explanation_pb2.TravelTime:
+    """Write the minutes between two clinics."""
+    first, second, minutes = row
+    return explanation_pb2.TravelTime(
+        clinic_id=str(first), other_clinic_id=str(second), minutes=minutes
     )
 
 

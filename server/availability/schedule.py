@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import starmap
 from typing import Any
@@ -19,7 +19,9 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    case,
     func,
+    literal,
     or_,
     select,
     true,
@@ -28,7 +30,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from server.appointment import queries as appointment
 from server.availability.holidays import Kept, closed_days
-from server.availability.hours import Hours, Rule, Span, Window
+from server.availability.hours import DAY, Hours, Rule, Span, Window
 from server.availability.models import (
     Claim,
     Closure,
@@ -36,9 +38,10 @@ from server.availability.models import (
     ExtraOpening,
     PublicHolidays,
     TimeOff,
+    TravelTime,
     WeeklyRule,
 )
-from server.availability.slots import MARGIN, Limits, Schedule, Terms
+from server.availability.slots import MARGIN, Booked, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
 
@@ -125,6 +128,7 @@ def holidays_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
     )
 
 
+WEEK = timedelta(days=7)
 _PRACTICE, _VISIT = directory.practices(), directory.visit_types()
 _INSTANT = TIMESTAMP(timezone=True)
 _OWN_HOLD = appointment.own_holds()
@@ -154,6 +158,34 @@ _AWAY = (
     )
     .scalar_subquery()
 )
+_SINCE, _UNTIL = bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
+_MOVED = bindparam("moved", None, type_=Uuid)
+_COUNTED = func.booked_times(
+    _PRACTICE.c.practice_id, _VISIT.c.visit_type_id, _SINCE, _UNTIL, _MOVED
+).table_valued("start_time", "end_time", "seats", "shared", name="counted")
+_IS_COUNTED = or_(
+    _VISIT.c.capacity > 1,
+    func.num_nonnulls(
+        _VISIT.c.day_visits, _VISIT.c.day_minutes, _VISIT.c.week_visits, _VISIT.c.week_minutes
+    )
+    > 0,
+)
+_BOOKED = case(
+    (
+        _IS_COUNTED,
+        select(func.array_agg(func.row(*_COUNTED.c))).select_from(_COUNTED).scalar_subquery(),
+    )
+)
+_ELSEWHERE = func.away_times(
+    _PRACTICE.c.doctor_id, _PRACTICE.c.clinic_id, _SINCE, _UNTIL, _MOVED
+).table_valued("start_time", "end_time", name="elsewhere")
+_IS_TRAVELLING = select(literal(1)).where(TravelTime.doctor_id == _PRACTICE.c.doctor_id).exists()
+_TRAVEL = case(
+    (
+        _IS_TRAVELLING,
+        select(func.array_agg(func.row(*_ELSEWHERE.c))).select_from(_ELSEWHERE).scalar_subquery(),
+    )
+)
 _WANTED_VISIT = bindparam("visit_type", type_=Uuid)
 _WANTED_PRACTICE = bindparam("practice", type_=Uuid)
 _READ = (
@@ -166,6 +198,8 @@ _READ = (
         closures_of(_PRACTICE.c.clinic_id).label("closures"),
         holidays_of(_PRACTICE.c.clinic_id).label("holidays"),
         _AWAY.label("away"),
+        _TRAVEL.label("travel"),
+        _BOOKED.label("booked"),
         _BUSY.c.starts,
         _BUSY.c.ends,
     )
@@ -278,13 +312,15 @@ def closed_of(row: asyncpg.Record, first: date, last: date) -> tuple[tuple[date,
 
 
 def _bounds(first: date, last: date) -> dict[str, Any]:
-    """Answer the days whose hours and claims can matter; a claim is shorter than the margin."""
-    first, last = first - MARGIN, last + MARGIN
+    """Answer the days whose hours can matter, and the instants whose claims and visits can.
+
+    A claim is shorter than the margin; visits count in whole local weeks.
+    """
     return {
-        "first": first,
-        "last": last,
-        "since": datetime.combine(first - MARGIN, time(), UTC),
-        "until": datetime.combine(last + MARGIN, time(), UTC),
+        "first": first - MARGIN,
+        "last": last + MARGIN,
+        "since": datetime.combine(first - WEEK - DAY, time(), UTC),
+        "until": datetime.combine(last + WEEK + 2 * DAY, time(), UTC),
     }
 
 
@@ -306,6 +342,8 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
             last,
             closed=closed_of(row, first, last),
             away=tuple(starmap(Span, row["away"] or ())),
+            travel=tuple(starmap(Span, row["travel"] or ())),
+            booked=tuple(starmap(Booked, row["booked"] or ())),
         ),
     )
 

@@ -15,13 +15,14 @@ from server.availability import (
     edit,
     messages,
     service,
+    travel,
     visit_type_messages,
 )
 from server.availability.holidays import Kept
 from server.core import rpc, wire
 from server.core.db import Database, Reader, Transaction
 from server.core.errors import EtagMismatch, Unauthenticated
-from server.core.paging import Pager
+from server.core.paging import MAX_SIZE, Pager
 from server.directory import visit_types
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -197,6 +198,55 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         year = request.year or today.year
         found = absence_messages.from_kept(clinic_id, kept, revision, year)
         return pb.GetPublicHolidaysResponse(public_holidays=found)
+
+    async def ExplainTime(
+        self, request: pb.ExplainTimeRequest, context: Context
+    ) -> pb.ExplainTimeResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            why = await service.explain(
+                tx,
+                tx.now,
+                wire.to_id(request.practice_id, "practice_id"),
+                wire.to_optional_id(request.visit_type_id, "visit_type_id"),
+                wire.to_time(request.start_time, "start_time"),
+            )
+        return pb.ExplainTimeResponse(explanation=messages.from_refusal(why))
+
+    async def PreviewScheduleChange(
+        self, request: pb.PreviewScheduleChangeRequest, context: Context
+    ) -> pb.PreviewScheduleChangeResponse:
+        rules = messages.to_rules(request.rules)
+        overrides = messages.to_overrides(request.overrides)
+        extras = messages.to_extras(request.extra_openings)
+        practice_id = wire.to_optional_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            old = await edit.find_hours(tx, practice_id)
+            new = edit.changed(old, rules, overrides, extras)
+            visits = await edit.would_strand(tx, old, new)
+        return pb.PreviewScheduleChangeResponse(
+            stranded_visits=map(messages.from_stranded, visits[:MAX_SIZE]),
+            stranded_count=len(visits),
+        )
+
+    async def SetTravelTime(
+        self, request: pb.SetTravelTimeRequest, context: Context
+    ) -> pb.SetTravelTimeResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        other_id = wire.to_id(request.other_clinic_id, "other_clinic_id")
+        async with self._own_calendar(request) as tx:
+            await travel.set_minutes(tx, clinic_id, other_id, request.minutes)
+            saved = messages.from_travel((clinic_id, other_id, request.minutes))
+            return tx.answer(pb.SetTravelTimeResponse(way=saved))
+
+    async def ListTravelTimes(
+        self, request: pb.ListTravelTimesRequest, context: Context
+    ) -> pb.ListTravelTimesResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await travel.of_doctor(tx, **self._place(request))
+        page, token = self._page(request, rows, "first_clinic_id", "second_clinic_id")
+        return pb.ListTravelTimesResponse(
+            ways=map(messages.from_travel, page), next_page_token=token
+        )
 
     def _own_calendar(self, request: Any) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction, once a request_id, that holds the calling doctor's calendar."""

@@ -29,7 +29,7 @@ from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
 from server.settings import Settings
 from server.waitlist import jobs as waitlist
-from tests.rows import add
+from tests.rows import add, add_clinic
 
 PASSWORD = "correct horse battery"
 # An exchange of tokens changes nothing that a person did: the session's opening is audited.
@@ -163,6 +163,12 @@ async def edit_rules(walk: Walk, token: str, profile: Any) -> None:
     gone = {"closure_id": closed.closure.closure_id}
     await walk.call("availability.RemoveClosure", token, **clinic, **gone)
     await walk.call("availability.SetPublicHolidays", token, **clinic)
+    other = await add_clinic(walk.owner)
+    await add(
+        walk.owner, "practice", doctor_id=UUID(profile.doctor.doctor_id), clinic_id=other, fee=1
+    )
+    ways = {**clinic, "other_clinic_id": str(other), "minutes": 20}
+    await walk.call("availability.SetTravelTime", token, **ways)
 
 
 async def book(walk: Walk, token: str, doctor: UUID, count: int) -> list[Any]:

@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.availability.v1 import availability_pb2 as carelane_dot_availability_dot_v1_dot_availability__pb2
+from carelane.availability.v1 import explanation_pb2 as carelane_dot_availability_dot_v1_dot_explanation__pb2
 from carelane.availability.v1 import time_off_pb2 as carelane_dot_availability_dot_v1_dot_time__off__pb2
 from carelane.availability.v1 import visit_type_pb2 as carelane_dot_availability_dot_v1_dot_visit__type__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
@@ -32,7 +33,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3carelane/availability/v1/availability_service.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a+carelane/availability/v1/availability.proto\x1a\'carelane/availability/v1/time_off.proto\x1a)carelane/availability/v1/visit_type.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xa5\x03\n\x16SetAvailabilityRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12\x45\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05rules\x12O\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\toverrides\x12\x1b\n\x04\x65tag\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\x12X\n\x0e\x65xtra_openings\x18\x07 \x03(\x0b\x32&.carelane.availability.v1.ExtraOpeningB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\rextraOpenings\"e\n\x17SetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"F\n\x16GetAvailabilityRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\"e\n\x17GetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"\xe6\x01\n\x0fGetSlotsRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12.\n\tfrom_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1f(\x00R\x04\x64\x61ys\"J\n\x10GetSlotsResponse\x12\x36\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\".carelane.availability.v1.DaySlotsR\x04\x64\x61ys\"\xb2\x01\n\x16\x43reateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\"b\n\x17\x43reateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\xd2\x01\n\x16UpdateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\rvisit_type_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0bvisitTypeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12\x1b\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"b\n\x17UpdateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\x91\x01\n\x15ListVisitTypesRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x8b\x01\n\x16ListVisitTypesResponse\x12I\n\x0bvisit_types\x18\x01 \x03(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\nvisitTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe5\x01\n\x11\x41\x64\x64TimeOffRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12\x41\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12=\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x07\x65ndTime\x12%\n\x0e\x61llow_stranded\x18\x04 \x01(\x08R\rallowStranded\"R\n\x12\x41\x64\x64TimeOffResponse\x12<\n\x08time_off\x18\x01 \x01(\x0b\x32!.carelane.availability.v1.TimeOffR\x07timeOff\"i\n\x14RemoveTimeOffRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12(\n\x0btime_off_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ttimeOffId\"\x17\n\x15RemoveTimeOffResponse\"c\n\x12ListTimeOffRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"{\n\x13ListTimeOffResponse\x12<\n\x08time_off\x18\x01 \x03(\x0b\x32!.carelane.availability.v1.TimeOffR\x07timeOff\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x02\n\x11\x41\x64\x64\x43losureRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\x38\n\nfirst_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\tfirstDate\x12\x36\n\tlast_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\x08lastDate\x12\x1b\n\x04name\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18xR\x04name\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\"Q\n\x12\x41\x64\x64\x43losureResponse\x12;\n\x07\x63losure\x18\x01 \x01(\x0b\x32!.carelane.availability.v1.ClosureR\x07\x63losure\"\x8f\x01\n\x14RemoveClosureRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\'\n\nclosure_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tclosureId\"\x17\n\x15RemoveClosureResponse\"\x8b\x01\n\x13ListClosuresRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"}\n\x14ListClosuresResponse\x12=\n\x08\x63losures\x18\x01 \x03(\x0b\x32!.carelane.availability.v1.ClosureR\x08\x63losures\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x03\n\x18SetPublicHolidaysRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\x1a\n\x08observed\x18\x03 \x01(\x08R\x08observed\x12t\n\x0c\x63ountry_code\x18\x04 \x01(\tBQ\xbaH\x11r\x0f\x32\r^([A-Z]{2})?$\xb2\xed\x18\x39must be a country code of two capital letters, such as INR\x0b\x63ountryCode\x12)\n\x0bsubdivision\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\nR\x0bsubdivision\x12,\n\x07open_on\x18\x06 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x64\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06openOn\x12\x1b\n\x04\x65tag\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x08 \x01(\x08R\rallowStranded\"n\n\x19SetPublicHolidaysResponse\x12Q\n\x0fpublic_holidays\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.PublicHolidaysR\x0epublicHolidays\"\xb1\x01\n\x18GetPublicHolidaysRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12n\n\x04year\x18\x02 \x01(\x05\x42Z\xbaHW\xba\x01T\n\x04year\x12\x1fmust be 0, or from 2000 to 2100\x1a+this == 0 || (this >= 2000 && this <= 2100)R\x04year\"n\n\x19GetPublicHolidaysResponse\x12Q\n\x0fpublic_holidays\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.PublicHolidaysR\x0epublicHolidays2\x88\x0e\n\x13\x41vailabilityService\x12\x82\x01\n\x0fSetAvailability\x12\x30.carelane.availability.v1.SetAvailabilityRequest\x1a\x31.carelane.availability.v1.SetAvailabilityResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fGetAvailability\x12\x30.carelane.availability.v1.GetAvailabilityRequest\x1a\x31.carelane.availability.v1.GetAvailabilityResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12m\n\x08GetSlots\x12).carelane.availability.v1.GetSlotsRequest\x1a*.carelane.availability.v1.GetSlotsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x82\x01\n\x0f\x43reateVisitType\x12\x30.carelane.availability.v1.CreateVisitTypeRequest\x1a\x31.carelane.availability.v1.CreateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fUpdateVisitType\x12\x30.carelane.availability.v1.UpdateVisitTypeRequest\x1a\x31.carelane.availability.v1.UpdateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x7f\n\x0eListVisitTypes\x12/.carelane.availability.v1.ListVisitTypesRequest\x1a\x30.carelane.availability.v1.ListVisitTypesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12s\n\nAddTimeOff\x12+.carelane.availability.v1.AddTimeOffRequest\x1a,.carelane.availability.v1.AddTimeOffResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12|\n\rRemoveTimeOff\x12..carelane.availability.v1.RemoveTimeOffRequest\x1a/.carelane.availability.v1.RemoveTimeOffResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12v\n\x0bListTimeOff\x12,.carelane.availability.v1.ListTimeOffRequest\x1a-.carelane.availability.v1.ListTimeOffResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x04\x12s\n\nAddClosure\x12+.carelane.availability.v1.AddClosureRequest\x1a,.carelane.availability.v1.AddClosureResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12|\n\rRemoveClosure\x12..carelane.availability.v1.RemoveClosureRequest\x1a/.carelane.availability.v1.RemoveClosureResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12y\n\x0cListClosures\x12-.carelane.availability.v1.ListClosuresRequest\x1a..carelane.availability.v1.ListClosuresResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x88\x01\n\x11SetPublicHolidays\x12\x32.carelane.availability.v1.SetPublicHolidaysRequest\x1a\x33.carelane.availability.v1.SetPublicHolidaysResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x88\x01\n\x11GetPublicHolidays\x12\x32.carelane.availability.v1.GetPublicHolidaysRequest\x1a\x33.carelane.availability.v1.GetPublicHolidaysResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3carelane/availability/v1/availability_service.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a+carelane/availability/v1/availability.proto\x1a*carelane/availability/v1/explanation.proto\x1a\'carelane/availability/v1/time_off.proto\x1a)carelane/availability/v1/visit_type.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xa5\x03\n\x16SetAvailabilityRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12\x45\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05rules\x12O\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\toverrides\x12\x1b\n\x04\x65tag\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\x12X\n\x0e\x65xtra_openings\x18\x07 \x03(\x0b\x32&.carelane.availability.v1.ExtraOpeningB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\rextraOpenings\"e\n\x17SetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"F\n\x16GetAvailabilityRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\"e\n\x17GetAvailabilityResponse\x12J\n\x0c\x61vailability\x18\x01 \x01(\x0b\x32&.carelane.availability.v1.AvailabilityR\x0c\x61vailability\"\xe6\x01\n\x0fGetSlotsRequest\x12%\n\tdoctor_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x64octorId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12.\n\tfrom_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x1d\n\x04\x64\x61ys\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1f(\x00R\x04\x64\x61ys\"J\n\x10GetSlotsResponse\x12\x36\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\".carelane.availability.v1.DaySlotsR\x04\x64\x61ys\"\xb2\x01\n\x16\x43reateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\x0bpractice_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\"b\n\x17\x43reateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\xd2\x01\n\x16UpdateVisitTypeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\rvisit_type_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x0bvisitTypeId\x12\x44\n\x05rules\x18\x03 \x01(\x0b\x32&.carelane.availability.v1.BookingRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12\x1b\n\x04\x65tag\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"b\n\x17UpdateVisitTypeResponse\x12G\n\nvisit_type\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\tvisitType\"\x91\x01\n\x15ListVisitTypesRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x8b\x01\n\x16ListVisitTypesResponse\x12I\n\x0bvisit_types\x18\x01 \x03(\x0b\x32(.carelane.availability.v1.VisitTypeRulesR\nvisitTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe5\x01\n\x11\x41\x64\x64TimeOffRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12\x41\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12=\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x07\x65ndTime\x12%\n\x0e\x61llow_stranded\x18\x04 \x01(\x08R\rallowStranded\"R\n\x12\x41\x64\x64TimeOffResponse\x12<\n\x08time_off\x18\x01 \x01(\x0b\x32!.carelane.availability.v1.TimeOffR\x07timeOff\"i\n\x14RemoveTimeOffRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12(\n\x0btime_off_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ttimeOffId\"\x17\n\x15RemoveTimeOffResponse\"c\n\x12ListTimeOffRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"{\n\x13ListTimeOffResponse\x12<\n\x08time_off\x18\x01 \x03(\x0b\x32!.carelane.availability.v1.TimeOffR\x07timeOff\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x02\n\x11\x41\x64\x64\x43losureRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\x38\n\nfirst_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\tfirstDate\x12\x36\n\tlast_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\x08lastDate\x12\x1b\n\x04name\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18xR\x04name\x12%\n\x0e\x61llow_stranded\x18\x06 \x01(\x08R\rallowStranded\"Q\n\x12\x41\x64\x64\x43losureResponse\x12;\n\x07\x63losure\x18\x01 \x01(\x0b\x32!.carelane.availability.v1.ClosureR\x07\x63losure\"\x8f\x01\n\x14RemoveClosureRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\'\n\nclosure_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tclosureId\"\x17\n\x15RemoveClosureResponse\"\x8b\x01\n\x13ListClosuresRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"}\n\x14ListClosuresResponse\x12=\n\x08\x63losures\x18\x01 \x03(\x0b\x32!.carelane.availability.v1.ClosureR\x08\x63losures\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x03\n\x18SetPublicHolidaysRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\x1a\n\x08observed\x18\x03 \x01(\x08R\x08observed\x12t\n\x0c\x63ountry_code\x18\x04 \x01(\tBQ\xbaH\x11r\x0f\x32\r^([A-Z]{2})?$\xb2\xed\x18\x39must be a country code of two capital letters, such as INR\x0b\x63ountryCode\x12)\n\x0bsubdivision\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\nR\x0bsubdivision\x12,\n\x07open_on\x18\x06 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x64\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06openOn\x12\x1b\n\x04\x65tag\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12%\n\x0e\x61llow_stranded\x18\x08 \x01(\x08R\rallowStranded\"n\n\x19SetPublicHolidaysResponse\x12Q\n\x0fpublic_holidays\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.PublicHolidaysR\x0epublicHolidays\"\xb1\x01\n\x18GetPublicHolidaysRequest\x12%\n\tclinic_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12n\n\x04year\x18\x02 \x01(\x05\x42Z\xbaHW\xba\x01T\n\x04year\x12\x1fmust be 0, or from 2000 to 2100\x1a+this == 0 || (this >= 2000 && this <= 2100)R\x04year\"n\n\x19GetPublicHolidaysResponse\x12Q\n\x0fpublic_holidays\x18\x01 \x01(\x0b\x32(.carelane.availability.v1.PublicHolidaysR\x0epublicHolidays\"\xb3\x01\n\x12\x45xplainTimeRequest\x12)\n\x0bpractice_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12\x41\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\"b\n\x13\x45xplainTimeResponse\x12K\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32).carelane.availability.v1.TimeExplanationR\x0b\x65xplanation\"\xbe\x02\n\x1cPreviewScheduleChangeRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12\x45\n\x05rules\x18\x02 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x05rules\x12O\n\toverrides\x18\x03 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\toverrides\x12X\n\x0e\x65xtra_openings\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.ExtraOpeningB\t\xbaH\x06\x92\x01\x03\x10\xee\x05R\rextraOpenings\"\x98\x01\n\x1dPreviewScheduleChangeResponse\x12P\n\x0fstranded_visits\x18\x01 \x03(\x0b\x32\'.carelane.availability.v1.StrandedVisitR\x0estrandedVisits\x12%\n\x0estranded_count\x18\x02 \x01(\x05R\rstrandedCount\"\xbe\x01\n\x14SetTravelTimeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12%\n\tclinic_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x08\x63linicId\x12\x30\n\x0fother_clinic_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rotherClinicId\x12$\n\x07minutes\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x05(\x00R\x07minutes\"O\n\x15SetTravelTimeResponse\x12\x36\n\x03way\x18\x01 \x01(\x0b\x32$.carelane.availability.v1.TravelTimeR\x03way\"g\n\x16ListTravelTimesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"{\n\x17ListTravelTimesResponse\x12\x38\n\x04ways\x18\x01 \x03(\x0b\x32$.carelane.availability.v1.TravelTimeR\x04ways\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x9a\x12\n\x13\x41vailabilityService\x12\x82\x01\n\x0fSetAvailability\x12\x30.carelane.availability.v1.SetAvailabilityRequest\x1a\x31.carelane.availability.v1.SetAvailabilityResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fGetAvailability\x12\x30.carelane.availability.v1.GetAvailabilityRequest\x1a\x31.carelane.availability.v1.GetAvailabilityResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12m\n\x08GetSlots\x12).carelane.availability.v1.GetSlotsRequest\x1a*.carelane.availability.v1.GetSlotsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x82\x01\n\x0f\x43reateVisitType\x12\x30.carelane.availability.v1.CreateVisitTypeRequest\x1a\x31.carelane.availability.v1.CreateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x82\x01\n\x0fUpdateVisitType\x12\x30.carelane.availability.v1.UpdateVisitTypeRequest\x1a\x31.carelane.availability.v1.UpdateVisitTypeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x7f\n\x0eListVisitTypes\x12/.carelane.availability.v1.ListVisitTypesRequest\x1a\x30.carelane.availability.v1.ListVisitTypesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12s\n\nAddTimeOff\x12+.carelane.availability.v1.AddTimeOffRequest\x1a,.carelane.availability.v1.AddTimeOffResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12|\n\rRemoveTimeOff\x12..carelane.availability.v1.RemoveTimeOffRequest\x1a/.carelane.availability.v1.RemoveTimeOffResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12v\n\x0bListTimeOff\x12,.carelane.availability.v1.ListTimeOffRequest\x1a-.carelane.availability.v1.ListTimeOffResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x04\x12s\n\nAddClosure\x12+.carelane.availability.v1.AddClosureRequest\x1a,.carelane.availability.v1.AddClosureResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12|\n\rRemoveClosure\x12..carelane.availability.v1.RemoveClosureRequest\x1a/.carelane.availability.v1.RemoveClosureResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12y\n\x0cListClosures\x12-.carelane.availability.v1.ListClosuresRequest\x1a..carelane.availability.v1.ListClosuresResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12\x88\x01\n\x11SetPublicHolidays\x12\x32.carelane.availability.v1.SetPublicHolidaysRequest\x1a\x33.carelane.availability.v1.SetPublicHolidaysResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x88\x01\n\x11GetPublicHolidays\x12\x32.carelane.availability.v1.GetPublicHolidaysRequest\x1a\x33.carelane.availability.v1.GetPublicHolidaysResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12v\n\x0b\x45xplainTime\x12,.carelane.availability.v1.ExplainTimeRequest\x1a-.carelane.availability.v1.ExplainTimeResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x94\x01\n\x15PreviewScheduleChange\x12\x36.carelane.availability.v1.PreviewScheduleChangeRequest\x1a\x37.carelane.availability.v1.PreviewScheduleChangeResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12|\n\rSetTravelTime\x12..carelane.availability.v1.SetTravelTimeRequest\x1a/.carelane.availability.v1.SetTravelTimeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x04\x12\x82\x01\n\x0fListTravelTimes\x12\x30.carelane.availability.v1.ListTravelTimesRequest\x1a\x31.carelane.availability.v1.ListTravelTimesResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -133,6 +134,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPUBLICHOLIDAYSREQUEST'].fields_by_name['clinic_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETPUBLICHOLIDAYSREQUEST'].fields_by_name['year']._loaded_options = None
   _globals['_GETPUBLICHOLIDAYSREQUEST'].fields_by_name['year']._serialized_options = b'\272HW\272\001T\n\004year\022\037must be 0, or from 2000 to 2100\032+this == 0 || (this >= 2000 && this <= 2100)'
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['visit_type_id']._loaded_options = None
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['visit_type_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_EXPLAINTIMEREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['practice_id']._loaded_options = None
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['practice_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['rules']._loaded_options = None
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['rules']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['overrides']._loaded_options = None
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['overrides']._serialized_options = b'\272H\006\222\001\003\020\356\005'
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['extra_openings']._loaded_options = None
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST'].fields_by_name['extra_openings']._serialized_options = b'\272H\006\222\001\003\020\356\005'
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['clinic_id']._loaded_options = None
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['clinic_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['other_clinic_id']._loaded_options = None
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['other_clinic_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['minutes']._loaded_options = None
+  _globals['_SETTRAVELTIMEREQUEST'].fields_by_name['minutes']._serialized_options = b'\272H\007\032\005\030\320\005(\000'
+  _globals['_LISTTRAVELTIMESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTRAVELTIMESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTTRAVELTIMESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTRAVELTIMESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['SetAvailability']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['SetAvailability']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetAvailability']._loaded_options = None
@@ -161,62 +188,86 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AVAILABILITYSERVICE'].methods_by_name['SetPublicHolidays']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetPublicHolidays']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['GetPublicHolidays']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
-  _globals['_SETAVAILABILITYREQUEST']._serialized_start=366
-  _globals['_SETAVAILABILITYREQUEST']._serialized_end=787
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=789
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=890
-  _globals['_GETAVAILABILITYREQUEST']._serialized_start=892
-  _globals['_GETAVAILABILITYREQUEST']._serialized_end=962
-  _globals['_GETAVAILABILITYRESPONSE']._serialized_start=964
-  _globals['_GETAVAILABILITYRESPONSE']._serialized_end=1065
-  _globals['_GETSLOTSREQUEST']._serialized_start=1068
-  _globals['_GETSLOTSREQUEST']._serialized_end=1298
-  _globals['_GETSLOTSRESPONSE']._serialized_start=1300
-  _globals['_GETSLOTSRESPONSE']._serialized_end=1374
-  _globals['_CREATEVISITTYPEREQUEST']._serialized_start=1377
-  _globals['_CREATEVISITTYPEREQUEST']._serialized_end=1555
-  _globals['_CREATEVISITTYPERESPONSE']._serialized_start=1557
-  _globals['_CREATEVISITTYPERESPONSE']._serialized_end=1655
-  _globals['_UPDATEVISITTYPEREQUEST']._serialized_start=1658
-  _globals['_UPDATEVISITTYPEREQUEST']._serialized_end=1868
-  _globals['_UPDATEVISITTYPERESPONSE']._serialized_start=1870
-  _globals['_UPDATEVISITTYPERESPONSE']._serialized_end=1968
-  _globals['_LISTVISITTYPESREQUEST']._serialized_start=1971
-  _globals['_LISTVISITTYPESREQUEST']._serialized_end=2116
-  _globals['_LISTVISITTYPESRESPONSE']._serialized_start=2119
-  _globals['_LISTVISITTYPESRESPONSE']._serialized_end=2258
-  _globals['_ADDTIMEOFFREQUEST']._serialized_start=2261
-  _globals['_ADDTIMEOFFREQUEST']._serialized_end=2490
-  _globals['_ADDTIMEOFFRESPONSE']._serialized_start=2492
-  _globals['_ADDTIMEOFFRESPONSE']._serialized_end=2574
-  _globals['_REMOVETIMEOFFREQUEST']._serialized_start=2576
-  _globals['_REMOVETIMEOFFREQUEST']._serialized_end=2681
-  _globals['_REMOVETIMEOFFRESPONSE']._serialized_start=2683
-  _globals['_REMOVETIMEOFFRESPONSE']._serialized_end=2706
-  _globals['_LISTTIMEOFFREQUEST']._serialized_start=2708
-  _globals['_LISTTIMEOFFREQUEST']._serialized_end=2807
-  _globals['_LISTTIMEOFFRESPONSE']._serialized_start=2809
-  _globals['_LISTTIMEOFFRESPONSE']._serialized_end=2932
-  _globals['_ADDCLOSUREREQUEST']._serialized_start=2935
-  _globals['_ADDCLOSUREREQUEST']._serialized_end=3216
-  _globals['_ADDCLOSURERESPONSE']._serialized_start=3218
-  _globals['_ADDCLOSURERESPONSE']._serialized_end=3299
-  _globals['_REMOVECLOSUREREQUEST']._serialized_start=3302
-  _globals['_REMOVECLOSUREREQUEST']._serialized_end=3445
-  _globals['_REMOVECLOSURERESPONSE']._serialized_start=3447
-  _globals['_REMOVECLOSURERESPONSE']._serialized_end=3470
-  _globals['_LISTCLOSURESREQUEST']._serialized_start=3473
-  _globals['_LISTCLOSURESREQUEST']._serialized_end=3612
-  _globals['_LISTCLOSURESRESPONSE']._serialized_start=3614
-  _globals['_LISTCLOSURESRESPONSE']._serialized_end=3739
-  _globals['_SETPUBLICHOLIDAYSREQUEST']._serialized_start=3742
-  _globals['_SETPUBLICHOLIDAYSREQUEST']._serialized_end=4151
-  _globals['_SETPUBLICHOLIDAYSRESPONSE']._serialized_start=4153
-  _globals['_SETPUBLICHOLIDAYSRESPONSE']._serialized_end=4263
-  _globals['_GETPUBLICHOLIDAYSREQUEST']._serialized_start=4266
-  _globals['_GETPUBLICHOLIDAYSREQUEST']._serialized_end=4443
-  _globals['_GETPUBLICHOLIDAYSRESPONSE']._serialized_start=4445
-  _globals['_GETPUBLICHOLIDAYSRESPONSE']._serialized_end=4555
-  _globals['_AVAILABILITYSERVICE']._serialized_start=4558
-  _globals['_AVAILABILITYSERVICE']._serialized_end=6358
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ExplainTime']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ExplainTime']._serialized_options = b'\220\002\001\252\355\030\003\n\001\001'
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['PreviewScheduleChange']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['PreviewScheduleChange']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['SetTravelTime']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['SetTravelTime']._serialized_options = b'\220\002\002\252\355\030\003\n\001\004'
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ListTravelTimes']._loaded_options = None
+  _globals['_AVAILABILITYSERVICE'].methods_by_name['ListTravelTimes']._serialized_options = b'\220\002\001\252\355\030\003\n\001\004'
+  _globals['_SETAVAILABILITYREQUEST']._serialized_start=410
+  _globals['_SETAVAILABILITYREQUEST']._serialized_end=831
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=833
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=934
+  _globals['_GETAVAILABILITYREQUEST']._serialized_start=936
+  _globals['_GETAVAILABILITYREQUEST']._serialized_end=1006
+  _globals['_GETAVAILABILITYRESPONSE']._serialized_start=1008
+  _globals['_GETAVAILABILITYRESPONSE']._serialized_end=1109
+  _globals['_GETSLOTSREQUEST']._serialized_start=1112
+  _globals['_GETSLOTSREQUEST']._serialized_end=1342
+  _globals['_GETSLOTSRESPONSE']._serialized_start=1344
+  _globals['_GETSLOTSRESPONSE']._serialized_end=1418
+  _globals['_CREATEVISITTYPEREQUEST']._serialized_start=1421
+  _globals['_CREATEVISITTYPEREQUEST']._serialized_end=1599
+  _globals['_CREATEVISITTYPERESPONSE']._serialized_start=1601
+  _globals['_CREATEVISITTYPERESPONSE']._serialized_end=1699
+  _globals['_UPDATEVISITTYPEREQUEST']._serialized_start=1702
+  _globals['_UPDATEVISITTYPEREQUEST']._serialized_end=1912
+  _globals['_UPDATEVISITTYPERESPONSE']._serialized_start=1914
+  _globals['_UPDATEVISITTYPERESPONSE']._serialized_end=2012
+  _globals['_LISTVISITTYPESREQUEST']._serialized_start=2015
+  _globals['_LISTVISITTYPESREQUEST']._serialized_end=2160
+  _globals['_LISTVISITTYPESRESPONSE']._serialized_start=2163
+  _globals['_LISTVISITTYPESRESPONSE']._serialized_end=2302
+  _globals['_ADDTIMEOFFREQUEST']._serialized_start=2305
+  _globals['_ADDTIMEOFFREQUEST']._serialized_end=2534
+  _globals['_ADDTIMEOFFRESPONSE']._serialized_start=2536
+  _globals['_ADDTIMEOFFRESPONSE']._serialized_end=2618
+  _globals['_REMOVETIMEOFFREQUEST']._serialized_start=2620
+  _globals['_REMOVETIMEOFFREQUEST']._serialized_end=2725
+  _globals['_REMOVETIMEOFFRESPONSE']._serialized_start=2727
+  _globals['_REMOVETIMEOFFRESPONSE']._serialized_end=2750
+  _globals['_LISTTIMEOFFREQUEST']._serialized_start=2752
+  _globals['_LISTTIMEOFFREQUEST']._serialized_end=2851
+  _globals['_LISTTIMEOFFRESPONSE']._serialized_start=2853
+  _globals['_LISTTIMEOFFRESPONSE']._serialized_end=2976
+  _globals['_ADDCLOSUREREQUEST']._serialized_start=2979
+  _globals['_ADDCLOSUREREQUEST']._serialized_end=3260
+  _globals['_ADDCLOSURERESPONSE']._serialized_start=3262
+  _globals['_ADDCLOSURERESPONSE']._serialized_end=3343
+  _globals['_REMOVECLOSUREREQUEST']._serialized_start=3346
+  _globals['_REMOVECLOSUREREQUEST']._serialized_end=3489
+  _globals['_REMOVECLOSURERESPONSE']._serialized_start=3491
+  _globals['_REMOVECLOSURERESPONSE']._serialized_end=3514
+  _globals['_LISTCLOSURESREQUEST']._serialized_start=3517
+  _globals['_LISTCLOSURESREQUEST']._serialized_end=3656
+  _globals['_LISTCLOSURESRESPONSE']._serialized_start=3658
+  _globals['_LISTCLOSURESRESPONSE']._serialized_end=3783
+  _globals['_SETPUBLICHOLIDAYSREQUEST']._serialized_start=3786
+  _globals['_SETPUBLICHOLIDAYSREQUEST']._serialized_end=4195
+  _globals['_SETPUBLICHOLIDAYSRESPONSE']._serialized_start=4197
+  _globals['_SETPUBLICHOLIDAYSRESPONSE']._serialized_end=4307
+  _globals['_GETPUBLICHOLIDAYSREQUEST']._serialized_start=4310
+  _globals['_GETPUBLICHOLIDAYSREQUEST']._serialized_end=4487
+  _globals['_GETPUBLICHOLIDAYSRESPONSE']._serialized_start=4489
+  _globals['_GETPUBLICHOLIDAYSRESPONSE']._serialized_end=4599
+  _globals['_EXPLAINTIMEREQUEST']._serialized_start=4602
+  _globals['_EXPLAINTIMEREQUEST']._serialized_end=4781
+  _globals['_EXPLAINTIMERESPONSE']._serialized_start=4783
+  _globals['_EXPLAINTIMERESPONSE']._serialized_end=4881
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST']._serialized_start=4884
+  _globals['_PREVIEWSCHEDULECHANGEREQUEST']._serialized_end=5202
+  _globals['_PREVIEWSCHEDULECHANGERESPONSE']._serialized_start=5205
+  _globals['_PREVIEWSCHEDULECHANGERESPONSE']._serialized_end=5357
+  _globals['_SETTRAVELTIMEREQUEST']._serialized_start=5360
+  _globals['_SETTRAVELTIMEREQUEST']._serialized_end=5550
+  _globals['_SETTRAVELTIMERESPONSE']._serialized_start=5552
+  _globals['_SETTRAVELTIMERESPONSE']._serialized_end=5631
+  _globals['_LISTTRAVELTIMESREQUEST']._serialized_start=5633
+  _globals['_LISTTRAVELTIMESREQUEST']._serialized_end=5736
+  _globals['_LISTTRAVELTIMESRESPONSE']._serialized_start=5738
+  _globals['_LISTTRAVELTIMESRESPONSE']._serialized_end=5861
+  _globals['_AVAILABILITYSERVICE']._serialized_start=5864
+  _globals['_AVAILABILITYSERVICE']._serialized_end=8194
 # @@protoc_insertion_point(module_scope)

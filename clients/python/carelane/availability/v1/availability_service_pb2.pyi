@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from carelane.availability.v1 import availability_pb2 as _availability_pb2
+from carelane.availability.v1 import explanation_pb2 as _explanation_pb2
 from carelane.availability.v1 import time_off_pb2 as _time_off_pb2
 from carelane.availability.v1 import visit_type_pb2 as _visit_type_pb2
 from collections import abc as _abc
@@ -862,3 +863,241 @@ class GetPublicHolidaysResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPublicHolidaysResponse: _TypeAlias = GetPublicHolidaysResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTimeRequest(_message.Message):
+    """ExplainTimeRequest names a start at a practice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The start."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTimeRequest: _TypeAlias = ExplainTimeRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTimeResponse(_message.Message):
+    """ExplainTimeResponse holds the explanation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.TimeExplanation:
+        """The explanation."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.TimeExplanation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTimeResponse: _TypeAlias = ExplainTimeResponse  # noqa: Y015
+
+@_typing.final
+class PreviewScheduleChangeRequest(_message.Message):
+    """PreviewScheduleChangeRequest is the whole availability as it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    EXTRA_OPENINGS_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice; empty for the calling doctor's only one."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.WeeklyRule]:
+        """Hours of every week."""
+
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.DateOverride]:
+        """Days that differ, today or later, each once."""
+
+    @_builtins.property
+    def extra_openings(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.ExtraOpening]:
+        """Windows that are added to days from today on."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        rules: _abc.Iterable[_availability_pb2.WeeklyRule] | None = ...,
+        overrides: _abc.Iterable[_availability_pb2.DateOverride] | None = ...,
+        extra_openings: _abc.Iterable[_availability_pb2.ExtraOpening] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_openings", b"extra_openings", "overrides", b"overrides", "practice_id", b"practice_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScheduleChangeRequest: _TypeAlias = PreviewScheduleChangeRequest  # noqa: Y015
+
+@_typing.final
+class PreviewScheduleChangeResponse(_message.Message):
+    """PreviewScheduleChangeResponse holds what the change would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRANDED_VISITS_FIELD_NUMBER: _builtins.int
+    STRANDED_COUNT_FIELD_NUMBER: _builtins.int
+    stranded_count: _builtins.int
+    """How many they are in all."""
+    @_builtins.property
+    def stranded_visits(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.StrandedVisit]:
+        """The visits that it would leave outside the hours, by start, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        stranded_visits: _abc.Iterable[_explanation_pb2.StrandedVisit] | None = ...,
+        stranded_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stranded_count", b"stranded_count", "stranded_visits", b"stranded_visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScheduleChangeResponse: _TypeAlias = PreviewScheduleChangeResponse  # noqa: Y015
+
+@_typing.final
+class SetTravelTimeRequest(_message.Message):
+    """SetTravelTimeRequest says how far two clinics are from each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    OTHER_CLINIC_ID_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    clinic_id: _builtins.str
+    """One of the clinics."""
+    other_clinic_id: _builtins.str
+    """The other one."""
+    minutes: _builtins.int
+    """Minutes on the way; 0 forgets it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        clinic_id: _builtins.str = ...,
+        other_clinic_id: _builtins.str = ...,
+        minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic_id", b"clinic_id", "minutes", b"minutes", "other_clinic_id", b"other_clinic_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTravelTimeRequest: _TypeAlias = SetTravelTimeRequest  # noqa: Y015
+
+@_typing.final
+class SetTravelTimeResponse(_message.Message):
+    """SetTravelTimeResponse holds what was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def way(self) -> _explanation_pb2.TravelTime:
+        """The travel time."""
+
+    def __init__(
+        self,
+        *,
+        way: _explanation_pb2.TravelTime | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["way", b"way"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTravelTimeResponse: _TypeAlias = SetTravelTimeResponse  # noqa: Y015
+
+@_typing.final
+class ListTravelTimesRequest(_message.Message):
+    """ListTravelTimesRequest asks for one's own travel times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTravelTimesRequest: _TypeAlias = ListTravelTimesRequest  # noqa: Y015
+
+@_typing.final
+class ListTravelTimesResponse(_message.Message):
+    """ListTravelTimesResponse holds one page of travel times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def ways(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.TravelTime]:
+        """By clinic."""
+
+    def __init__(
+        self,
+        *,
+        ways: _abc.Iterable[_explanation_pb2.TravelTime] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "ways", b"ways"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTravelTimesResponse: _TypeAlias = ListTravelTimesResponse  # noqa: Y015

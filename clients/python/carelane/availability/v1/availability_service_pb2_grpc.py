@@ -105,6 +105,26 @@ class AvailabilityServiceStub:
                 request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
                 response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
                 _registered_method=True)
+        self.ExplainTime = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ExplainTime',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.FromString,
+                _registered_method=True)
+        self.PreviewScheduleChange = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/PreviewScheduleChange',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.FromString,
+                _registered_method=True)
+        self.SetTravelTime = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/SetTravelTime',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.FromString,
+                _registered_method=True)
+        self.ListTravelTimes = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListTravelTimes',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.FromString,
+                _registered_method=True)
 
 
 class AvailabilityServiceServicer:
@@ -273,6 +293,50 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainTime(self, request, context):
+        """ExplainTime says whether a start can be booked at a practice, and the rule
+        that refuses it when it cannot: the same that a booking would meet. The
+        doctor of the practice and the clinic's staff learn the exact rule; to
+        everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewScheduleChange(self, request, context):
+        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+        the booked visits that it would leave outside the hours. For those who may
+        set the hours. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTravelTime(self, request, context):
+        """SetTravelTime says how long the calling doctor is on the way between two of
+        their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+        practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTravelTimes(self, request, context):
+        """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvailabilityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -345,6 +409,26 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.GetPublicHolidays,
                     request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.FromString,
                     response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.SerializeToString,
+            ),
+            'ExplainTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTime,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.SerializeToString,
+            ),
+            'PreviewScheduleChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewScheduleChange,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.SerializeToString,
+            ),
+            'SetTravelTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTravelTime,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.SerializeToString,
+            ),
+            'ListTravelTimes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTravelTimes,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -726,6 +810,114 @@ class AvailabilityService:
             '/carelane.availability.v1.AvailabilityService/GetPublicHolidays',
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ExplainTime',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewScheduleChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/PreviewScheduleChange',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTravelTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/SetTravelTime',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTravelTimes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListTravelTimes',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.FromString,
             options,
             channel_credentials,
             insecure,

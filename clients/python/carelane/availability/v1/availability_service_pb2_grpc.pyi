@@ -139,6 +139,34 @@ class AvailabilityServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
+    ExplainTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]
+    """ExplainTime says whether a start can be booked at a practice, and the rule
+    that refuses it when it cannot: the same that a booking would meet. The
+    doctor of the practice and the clinic's staff learn the exact rule; to
+    everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    PreviewScheduleChange: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]
+    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+    the booked visits that it would leave outside the hours. For those who may
+    set the hours. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    SetTravelTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]
+    """SetTravelTime says how long the calling doctor is on the way between two of
+    their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+    practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ListTravelTimes: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListTravelTimesRequest, _availability_service_pb2.ListTravelTimesResponse]
+    """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
 
 @_typing.type_check_only
 class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
@@ -250,6 +278,34 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     observed. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    ExplainTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]  # type: ignore[assignment]
+    """ExplainTime says whether a start can be booked at a practice, and the rule
+    that refuses it when it cannot: the same that a booking would meet. The
+    doctor of the practice and the clinic's staff learn the exact rule; to
+    everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    PreviewScheduleChange: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]  # type: ignore[assignment]
+    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+    the booked visits that it would leave outside the hours. For those who may
+    set the hours. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    SetTravelTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]  # type: ignore[assignment]
+    """SetTravelTime says how long the calling doctor is on the way between two of
+    their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+    practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ListTravelTimes: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListTravelTimesRequest, _availability_service_pb2.ListTravelTimesResponse]  # type: ignore[assignment]
+    """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
 
 class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -443,6 +499,58 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         observed. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainTime(
+        self,
+        request: _availability_service_pb2.ExplainTimeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ExplainTimeResponse, _abc.Awaitable[_availability_service_pb2.ExplainTimeResponse]]:
+        """ExplainTime says whether a start can be booked at a practice, and the rule
+        that refuses it when it cannot: the same that a booking would meet. The
+        doctor of the practice and the clinic's staff learn the exact rule; to
+        everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewScheduleChange(
+        self,
+        request: _availability_service_pb2.PreviewScheduleChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.PreviewScheduleChangeResponse, _abc.Awaitable[_availability_service_pb2.PreviewScheduleChangeResponse]]:
+        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+        the booked visits that it would leave outside the hours. For those who may
+        set the hours. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def SetTravelTime(
+        self,
+        request: _availability_service_pb2.SetTravelTimeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.SetTravelTimeResponse, _abc.Awaitable[_availability_service_pb2.SetTravelTimeResponse]]:
+        """SetTravelTime says how long the calling doctor is on the way between two of
+        their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+        practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTravelTimes(
+        self,
+        request: _availability_service_pb2.ListTravelTimesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListTravelTimesResponse, _abc.Awaitable[_availability_service_pb2.ListTravelTimesResponse]]:
+        """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
 
 def add_AvailabilityServiceServicer_to_server(servicer: AvailabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
