@@ -42,6 +42,10 @@ test: setup proto-cache ## Run every test with reduced counts (TESTS=tests/auth 
 test-deep: setup proto-cache ## Run every test with full counts, the slow ones too
 	@CARELANE_TEST_COUNTS=deep $(BIN)/pytest -n $(WORKERS) -q $(TESTS)
 
+.PHONY: bench
+bench: setup ## Measure the platform and its peers on this machine (PARTS="expansion reading booking")
+	@$(BIN)/python -m benchmarks $(PARTS)
+
 .PHONY: lint
 lint: setup proto-cache ## Check style, types, imports, sizes and the contract
 	@$(MAKE) -k lint-style lint-types lint-imports lint-sizes lint-contract

@@ -9,14 +9,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.body import ClientGone
+from bff.events import EventStream
 from bff.log import Logger, failure
 from bff.names import camel
-from bff.operation import Operation
+from bff.operation import Operation, rpc_of
 from bff.problem import Problem, defect
 from bff.route import Route
 from bff.visit import visit_of
 
-Pattern = tuple[str, ...]  # the segments of a path, parameters in braces
+# The segments of a path; a parameter stands in braces, and may have an ending: `{token}.ics`.
+Pattern = tuple[str, ...]
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -110,8 +112,9 @@ def _parameters(pattern: Pattern, segments: Sequence[str]) -> dict[str, str] | N
     """Answer the parameters by JSON name; None when the segments are of another path."""
     parameters = {}
     for expected, segment in zip(pattern, segments, strict=True):
-        if expected.startswith("{") and segment:
-            parameters[camel(expected[1:-1])] = segment
+        name, _, ending = expected.partition("}")
+        if name.startswith("{") and segment.endswith(ending) and segment != ending:
+            parameters[camel(name[1:])] = segment.removesuffix(ending)
         elif expected != segment:
             return None
     return parameters
@@ -125,5 +128,6 @@ def _by_path(
         methods = found.setdefault(route.path, {})
         if route.method in methods:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
-        methods[route.method] = Operation(route, channel, timeout)
+        kind = EventStream if rpc_of(route).server_streaming else Operation
+        methods[route.method] = kind(route, channel, timeout)
     return found

@@ -55,7 +55,8 @@ class Operation:
         self._timeout = timeout
         self._call = _stub_call(route, channel)
         self._new: Callable[[], Message] = GetMessageClass(rpc.input_type)
-        self._to_json = converter(rpc.output_type)
+        self._type = f"{route.text}; charset=utf-8" if route.text else "application/json"
+        self._write = _text_writer(rpc) if route.text else _json_writer(rpc)
         takes = text_fields.takers(rpc.input_type)
         in_path = path_fields(route)
         self._path = {name: takes[name] for name in in_path}
@@ -70,9 +71,9 @@ class Operation:
         raw = await received(receive) if self.route.takes_body else b""
         message = self._request(scope, raw)
         answer = await self._answer(message, visit_of(scope), receive)
-        body = orjson.dumps(self._to_json(answer))
+        body = self._write(answer)
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", self._type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", self._cache.encode()),
         ]
@@ -98,7 +99,7 @@ class Operation:
 
     async def _answer(self, message: Message, visit: Visit, receive: Receive) -> Message:
         call = self._call(message, timeout=self._timeout, metadata=visit.metadata())
-        watch = _Watch(call, receive)
+        watch = Watch(call, receive)
         try:
             return cast(Message, await call)
         except grpc.aio.AioRpcError as error:
@@ -111,12 +112,22 @@ class Operation:
             watch.end()
 
 
+def _json_writer(rpc: MethodDescriptor) -> Callable[[Message], bytes]:
+    to_json = converter(rpc.output_type)
+    return lambda answer: orjson.dumps(to_json(answer))
+
+
+def _text_writer(rpc: MethodDescriptor) -> Callable[[Message], bytes]:
+    """Write the text of an answer's only field; ValueError for an answer with others."""
+    (field,) = rpc.output_type.fields
+    name = field.name
+    return lambda answer: cast(str, getattr(answer, name)).encode()
+
+
 def path_fields(route: Route) -> list[str]:
     """Answer the JSON names of the fields in a route's path."""
     return [
-        camel(part[1:-1])
-        for part in route.path.split("/")
-        if part.startswith("{") and part.endswith("}")
+        camel(part[1:].partition("}")[0]) for part in route.path.split("/") if part.startswith("{")
     ]
 
 
@@ -130,7 +141,7 @@ def require_json(scope: Scope) -> None:
     raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
 
 
-class _Watch:
+class Watch:
     """Cancels a call when its client goes away; looks only once the call has taken a while."""
 
     __slots__ = ("_call", "_receive", "_task", "_timer", "client_left")

@@ -9,7 +9,9 @@ class Route:
 
     The path's `{names}` are fields of its request. The other fields come from the query of a GET or
     DELETE, and from the body of every other method. `status` is that of success; `cache` how many
-    seconds anybody may keep the answer, 0 for answers that nobody may keep.
+    seconds anybody may keep the answer, 0 for answers that nobody may keep. With a media type in
+    `text`, the body is not JSON but the text of the answer's only field. An RPC that streams its
+    answers gives server-sent events.
     """
 
     method: str
@@ -17,6 +19,7 @@ class Route:
     rpc: str
     status: int = 200
     cache: int = 0
+    text: str = ""
 
     @property
     def takes_body(self) -> bool:

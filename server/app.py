@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,8 +14,12 @@ from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
+from carelane.patient.v1 import patient_service_pb2_grpc
+from carelane.queue.v1 import queue_service_pb2_grpc
+from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
@@ -26,6 +31,8 @@ from server.auth.servicer import AuthServicer, Secrets
 from server.auth.tokens import SigningKey, Tokens
 from server.availability import service as availability
 from server.availability.servicer import AvailabilityServicer
+from server.calendar.feeds import Secrets as FeedSecrets
+from server.calendar.servicer import CalendarServicer
 from server.core import log, rpc
 from server.core.clock import Clock, SystemClock
 from server.core.db import Database
@@ -35,7 +42,10 @@ from server.core.paging import Pager
 from server.directory.servicer import DirectoryServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
+from server.patient.servicer import PatientServicer
+from server.queue.servicer import QueueServicer
 from server.settings import Settings
+from server.waitlist.servicer import WaitlistServicer
 
 Servicers = Iterable[tuple[Callable[[Any, Any], None], object]]
 
@@ -52,6 +62,7 @@ class Parts:
     pager: Pager
     authenticator: Authenticator
     secrets: Secrets
+    feed_secrets: FeedSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +99,30 @@ def _servicers(parts: Parts) -> Servicers:
         ),
         (
             availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server,
-            AvailabilityServicer(db),
+            AvailabilityServicer(db, parts.pager),
         ),
         (
             appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server,
-            AppointmentServicer(db, parts.pager),
+            AppointmentServicer(
+                db, parts.pager, hold_time=timedelta(minutes=parts.settings.hold_minutes)
+            ),
+        ),
+        (
+            calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server,
+            CalendarServicer(db, parts.feed_secrets),
+        ),
+        (queue_service_pb2_grpc.add_QueueServiceServicer_to_server, QueueServicer(db)),
+        (
+            patient_service_pb2_grpc.add_PatientServiceServicer_to_server,
+            PatientServicer(db, parts.pager),
         ),
         (
             notification_service_pb2_grpc.add_NotificationServiceServicer_to_server,
             NotificationServicer(db, parts.pager),
+        ),
+        (
+            waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server,
+            WaitlistServicer(db, parts.pager),
         ),
         (
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
@@ -175,6 +201,7 @@ def _parts(
         pager=Pager(*keys.derive("page token")),
         authenticator=Authenticator(db, tokens),
         secrets=Secrets(tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts),
+        feed_secrets=FeedSecrets(keys.derive("calendar feed")[0]),
     )
 
 

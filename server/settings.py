@@ -52,6 +52,10 @@ class Settings(BaseSettings):
         description="What tokens are signed with, 32 random characters or more each; the first "
         "signs, the others are still accepted. Without one, every start signs everybody out.",
     )
+    hold_minutes: int = Field(
+        10, ge=1, le=60, description="How long a time is held for a patient who books or pays."
+    )
+
     token_issuer: str = Field(EXAMPLE_ISSUER, description="The `iss` of access tokens.")
     token_audience: str = Field("carelane", description="The `aud` of access tokens.")
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
+from server.appointment.paying import JOBS as PAYING_JOBS
 from server.auth.jobs import JOBS as AUTH_JOBS
 from server.core import log, repeats
 from server.core.clock import Clock, SystemClock
@@ -14,11 +15,15 @@ from server.core.db import Database
 from server.core.jobs import Job, JobMetrics, Runner
 from server.core.outbox import Handler, Handlers, OutboxMetrics, Relay
 from server.notification.handlers import HANDLERS as NOTIFICATION
+from server.queue.handlers import HANDLERS as QUEUE
+from server.queue.jobs import JOBS as QUEUE_JOBS
 from server.settings import Settings
+from server.waitlist.handlers import HANDLERS as WAITLIST
+from server.waitlist.jobs import JOBS as WAITLIST_JOBS
 
 POOL_SIZE = 4
 
-HANDLERS: Iterable[Handlers] = (NOTIFICATION,)
+HANDLERS: Iterable[Handlers] = (NOTIFICATION, QUEUE, WAITLIST)
 
 
 @asynccontextmanager
@@ -41,7 +46,14 @@ async def work(
 ) -> None:
     """Run every job until `stop` is set."""
     relay = Relay(_together(HANDLERS), logger=logger, metrics=OutboxMetrics(metrics))
-    jobs: list[Job] = [*relay.jobs(), *repeats.JOBS, *AUTH_JOBS]
+    jobs: list[Job] = [
+        *relay.jobs(),
+        *repeats.JOBS,
+        *AUTH_JOBS,
+        *PAYING_JOBS,
+        *QUEUE_JOBS,
+        *WAITLIST_JOBS,
+    ]
     await Runner(database, logger=logger, metrics=JobMetrics(metrics)).run(jobs, stop)
 
 

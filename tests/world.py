@@ -18,8 +18,16 @@ from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2 as availability_pb
 from carelane.availability.v1 import availability_service_pb2_grpc
+from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
+from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.patient.v1 import patient_service_pb2 as patient_pb
+from carelane.patient.v1 import patient_service_pb2_grpc
+from carelane.queue.v1 import queue_service_pb2 as queue_pb
+from carelane.queue.v1 import queue_service_pb2_grpc
+from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
+from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
 from server.auth.attempts import Attempts
 from server.auth.limits import Limits
@@ -28,6 +36,8 @@ from server.availability import edit
 from server.availability import service as availability
 from server.availability.hours import Rule, Window
 from server.availability.servicer import AvailabilityServicer
+from server.calendar.feeds import Secrets
+from server.calendar.servicer import CalendarServicer
 from server.core import log, rpc, wire
 from server.core.access import Caller
 from server.core.channel import InProcessChannel
@@ -44,6 +54,9 @@ from server.directory.models import (
     VisitType,
 )
 from server.directory.servicer import DirectoryServicer
+from server.patient.servicer import PatientServicer
+from server.queue.servicer import QueueServicer
+from server.waitlist.servicer import WaitlistServicer
 
 ROLES = ("patient", "doctor", "staff", "admin")
 
@@ -79,8 +92,10 @@ _VISIT_TYPE = _insert(
     "offset_minutes",
     "notice_minutes",
     "horizon_days",
+    "capacity",
     "price",
     "is_default",
+    "day_visits",
 )
 NINE_TO_FIVE = tuple(Rule(weekday, Window(9 * 60, 17 * 60)) for weekday in range(1, 8))
 VISIT = {
@@ -92,8 +107,10 @@ VISIT = {
     "offset_minutes": 0,
     "notice_minutes": 0,
     "horizon_days": 60,
+    "capacity": 1,
     "price": Decimal("500"),
     "is_default": True,
+    "day_visits": None,
 }
 
 
@@ -144,10 +161,16 @@ class World:
             _authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
         availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(
-            AvailabilityServicer(self.db), registry
+            AvailabilityServicer(self.db, pager), registry
         )
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
             AppointmentServicer(self.db, pager), registry
+        )
+        waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server(
+            WaitlistServicer(self.db, pager), registry
+        )
+        calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(
+            CalendarServicer(self.db, Secrets(b"a secret for the feeds of tests")), registry
         )
         directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(
             DirectoryServicer(
@@ -159,11 +182,19 @@ class World:
             ),
             registry,
         )
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(self.db), registry)
+        patient_service_pb2_grpc.add_PatientServiceServicer_to_server(
+            PatientServicer(self.db, pager), registry
+        )
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
+            (waitlist_pb, waitlist_service_pb2_grpc.WaitlistServiceStub(self.channel)),
+            (calendar_pb, calendar_service_pb2_grpc.CalendarServiceStub(self.channel)),
+            (patient_pb, patient_service_pb2_grpc.PatientServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
+            (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )
 
     async def call(self, rpc_name: str, person: Person | None = None, **fields: Any) -> Any:
@@ -192,15 +223,19 @@ class World:
         self,
         *,
         doctor: Person | None = None,
+        at: PracticeOf | None = None,
         zone: str = "Asia/Kolkata",
         rules: tuple[Rule, ...] = NINE_TO_FIVE,
         overrides: dict[date, tuple[Window, ...]] | None = None,
         verified: bool = True,
         **visit: Any,
     ) -> PracticeOf:
-        """Open a clinic with its owner, and a practice of a doctor there, with hours."""
-        owner = await self.person("staff", "Omar Owner")
-        clinic_id = await self._clinic(owner, zone)
+        """Open a clinic with its owner, and a practice of a doctor there, with hours.
+
+        With `at` it is at the clinic of another practice.
+        """
+        owner = at.owner if at else await self.person("staff", "Omar Owner")
+        clinic_id = at.clinic_id if at else await self._clinic(owner, zone)
         if doctor is None:
             doctor = await self._doctor(verified=verified)
         await self.member(owner, clinic_id, doctor, "doctor")
@@ -221,7 +256,9 @@ class World:
         await self.member(practice.owner, practice.clinic_id, made, "front_desk")
         return made
 
-    async def book(self, patient: Person, practice: PracticeOf, start: datetime) -> Any:
+    async def book(
+        self, patient: Person, practice: PracticeOf, start: datetime, **more: Any
+    ) -> Any:
         """Book, and answer the appointment."""
         answer = await self.call(
             "BookAppointment",
@@ -229,6 +266,7 @@ class World:
             request_id=uuid4(),
             practice_id=practice.practice_id,
             start_time=start,
+            **more,
         )
         return answer.appointment
 

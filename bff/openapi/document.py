@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 
 from bff import text_fields
+from bff.events import MEDIA_TYPE
 from bff.names import camel
 from bff.openapi.comments import comment
 from bff.openapi.problems import PROBLEMS, statuses
@@ -44,7 +45,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Answer the document; a route that names no RPC, or a field that is none, raises."""
     table = [(route, rpc_of(route)) for route in routes]
     schemas = Schemas(
-        requests=[rpc.input_type for _, rpc in table], answers=[rpc.output_type for _, rpc in table]
+        requests=[rpc.input_type for _, rpc in table],
+        answers=[rpc.output_type for route, rpc in table if not route.text],
     )
     paths: dict[str, dict[str, Any]] = {}
     for route, rpc in table:
@@ -89,7 +91,7 @@ def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[st
         "description": f"{description}\n\nFor {may}. RPC `{rpc.full_name}`.".strip(),
         "security": [] if access_pb2.AUDIENCE_ANYONE in audiences else [{"bearer": []}],
         "responses": {
-            str(route.status): _success(rpc, schemas),
+            str(route.status): _success(route, rpc, schemas),
             **statuses(route, comment(rpc.full_name), audiences),
         },
     }
@@ -110,12 +112,16 @@ def _words(rpc: MethodDescriptor) -> tuple[str, str]:
     return summary[:1].upper() + summary[1:], text[len(first) :].strip()
 
 
-def _success(rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
-    schema = schemas.of_answer(rpc.output_type)
+def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
+    schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
     return {
         "description": comment(rpc.output_type.full_name) or "Done.",
-        "content": {"application/json": {"schema": schema}},
+        "content": {_media_type(route, rpc): {"schema": schema}},
     }
+
+
+def _media_type(route: Route, rpc: MethodDescriptor) -> str:
+    return MEDIA_TYPE if rpc.server_streaming else route.text or "application/json"
 
 
 def _parameters(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> Iterator[dict[str, Any]]:

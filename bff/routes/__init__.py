@@ -3,7 +3,20 @@
 from typing import Final
 
 from bff.route import Route
-from bff.routes import admin, appointments, auth, clinics, doctor, doctors, me, reference
+from bff.routes import (
+    admin,
+    appointments,
+    auth,
+    calendar,
+    clinics,
+    doctor,
+    doctors,
+    me,
+    practices,
+    queues,
+    reference,
+    waitlist,
+)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
@@ -11,7 +24,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     *reference.ROUTES,
     *doctors.ROUTES,
     *appointments.ROUTES,
+    *calendar.ROUTES,
+    *waitlist.ROUTES,
     *doctor.ROUTES,
     *clinics.ROUTES,
+    *practices.ROUTES,
+    *queues.ROUTES,
     *admin.ROUTES,
 )

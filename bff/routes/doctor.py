@@ -14,4 +14,9 @@ ROUTES: Final = (
     Route("GET", "/api/doctor/appointments", f"{_APPOINTMENT}.ListDoctorAppointments"),
     Route("GET", "/api/doctor/availability", f"{_AVAILABILITY}.GetAvailability"),
     Route("PUT", "/api/doctor/availability", f"{_AVAILABILITY}.SetAvailability"),
+    Route("GET", "/api/doctor/time-off", f"{_AVAILABILITY}.ListTimeOff"),
+    Route("POST", "/api/doctor/time-off", f"{_AVAILABILITY}.AddTimeOff", status=201),
+    Route("DELETE", "/api/doctor/time-off/{time_off_id}", f"{_AVAILABILITY}.RemoveTimeOff"),
+    Route("GET", "/api/doctor/travel-times", f"{_AVAILABILITY}.ListTravelTimes"),
+    Route("PUT", "/api/doctor/travel-times", f"{_AVAILABILITY}.SetTravelTime"),
 )

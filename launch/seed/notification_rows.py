@@ -99,6 +99,8 @@ def shown(world: World, one: Visit, places: Places) -> dict[str, Any]:
     return {
         "doctor_name": one.doctor.full_name,
         "patient_name": one.patient.full_name,
+        "patient_id": one.patient.user_id,
+        "account_id": one.patient.user_id,
         "clinic_name": name,
         "clinic_address": f"{address}, {city.name}",
         "start_time": one.start,

@@ -1,87 +1,97 @@
 """Taking a time for a patient."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import bindparam, insert
+from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, insert, select
 
+from server.appointment import holding, paying, seats
 from server.appointment.models import Appointment, PaymentTransaction
+from server.appointment.progress import find
+from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
 from server.appointment.writes import record
+from server.availability import claims
 from server.availability import service as availability
 from server.availability.hours import local_day
 from server.availability.schedule import Offer
-from server.availability.slots import Refusal, refusal
 from server.core.db import Transaction, refusing, sql
-from server.core.errors import AlreadyExists, FailedPrecondition
+from server.core.errors import FailedPrecondition, NotFound
 from server.core.ids import new_id
+from server.core.statement import Statement
+from server.patient import queries as patients
+
+_WHO = patients.patients()
+_KNOWN = exists().where(
+    _WHO.c.patient_id == bindparam("patient", type_=Uuid),
+    _WHO.c.account_id == func.app_user(),
+    _WHO.c.end_time.is_(None),
+)
+_COLUMNS = {
+    Appointment.appointment_id: "appointment",
+    Appointment.clinic_id: "clinic",
+    Appointment.practice_id: "practice",
+    Appointment.doctor_id: "claim_doctor",
+    Appointment.patient_id: "patient",
+    Appointment.visit_type_id: "visit_type",
+    Appointment.visit_type_name: "type_name",
+    Appointment.status: "status",
+    Appointment.expire_time: "claim_expire",
+    Appointment.start_time: "start",
+    Appointment.end_time: "end",
+    Appointment.local_date: "day",
+    Appointment.price: "amount",
+    Appointment.currency_code: "currency",
+    Appointment.reason: "why",
+    Appointment.follows_id: "follows",
+    Appointment.series_id: "series",
+}
 
 
-class SlotTaken(AlreadyExists):
-    """Somebody else has the time."""
-
-    reason = "SLOT_TAKEN"
-    text = "The time is taken; choose another one."
-
-
-class PatientBusy(AlreadyExists):
-    """The patient has another visit then."""
-
-    reason = "PATIENT_BUSY"
-    text = "The patient has another appointment at that time."
-
-
-class NotBookable(FailedPrecondition):
-    """A rule of the practice refuses the time; `rule` in the metadata names it."""
-
-    reason = "NOT_BOOKABLE"
-
-    def __init__(self, why: Refusal) -> None:
-        super().__init__(
-            f"The start {why.value}.",
-            fields=(("start_time", why.value),),
-            metadata={"rule": why.name},
+def _booking(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement:
+    """Compile a booking whose session, None for a visit alone, is given, and how time is taken."""
+    lapsed = paying.lapsed()
+    # Reading the count makes the calling off come first.
+    first = select(func.count().label("n")).select_from(lapsed).subquery()
+    values = [bindparam(name, type_=column.type) for column, name in _COLUMNS.items()]
+    visit = (
+        insert(Appointment)
+        .from_select(
+            [*_COLUMNS, Appointment.session_id],
+            select(*values, session).where(first.c.n >= 0, _KNOWN),
         )
+        .returning(Appointment)
+        .cte("visit")
+    )
+    ended = select(func.array_agg(lapsed.c.appointment_id)).scalar_subquery().label("lapsed")
+    return sql(
+        view(visit, _payment_of(visit))
+        .add_columns(holding.listed(replaced), ended)
+        .add_cte(taken, paying.void(lapsed))
+    )
 
 
-_CLAIM = availability.claim()
-_VISIT = (
-    insert(Appointment)
-    .values(
-        appointment_id=bindparam("claim_id"),
-        clinic_id=bindparam("clinic"),
-        practice_id=bindparam("practice"),
-        doctor_id=bindparam("claim_doctor"),
-        patient_id=bindparam("patient"),
-        visit_type_id=bindparam("visit_type"),
-        visit_type_name=bindparam("type_name"),
-        status="booked",
-        start_time=bindparam("start"),
-        end_time=bindparam("end"),
-        local_date=bindparam("day"),
-        price=bindparam("amount"),
-        currency_code=bindparam("currency"),
-        reason=bindparam("why"),
-    )
-    .returning(Appointment)
-    .cte("visit")
+def _payment_of(visit: CTE) -> CTE:
+    values = {
+        PaymentTransaction.transaction_id: bindparam("payment", type_=Uuid),
+        PaymentTransaction.clinic_id: visit.c.clinic_id,
+        PaymentTransaction.appointment_id: visit.c.appointment_id,
+        PaymentTransaction.patient_id: visit.c.patient_id,
+        PaymentTransaction.doctor_id: visit.c.doctor_id,
+        PaymentTransaction.amount: visit.c.price,
+        PaymentTransaction.currency_code: visit.c.currency_code,
+    }
+    made = insert(PaymentTransaction).from_select(list(values), select(*values.values()))
+    return made.returning(PaymentTransaction).cte("payment_made")
+
+
+_REPLACED = holding.replaced()
+_BOOK = _booking(
+    bindparam("session", None, type_=Uuid), _REPLACED, claims.claim(holding.ids(_REPLACED))
 )
-_PAYMENT = (
-    insert(PaymentTransaction)
-    .values(
-        transaction_id=bindparam("payment"),
-        clinic_id=bindparam("clinic"),
-        appointment_id=bindparam("claim_id"),
-        patient_id=bindparam("patient"),
-        doctor_id=bindparam("claim_doctor"),
-        amount=bindparam("amount"),
-        currency_code=bindparam("currency"),
-    )
-    .returning(PaymentTransaction)
-    .cte("payment_made")
-)
-_BOOK = sql(view(_VISIT, _PAYMENT).add_cte(_CLAIM))
+_JOIN = _booking(claims.session(), _REPLACED, claims.release(_REPLACED))
 
 
 async def book(
@@ -92,37 +102,56 @@ async def book(
     visit_type_id: UUID | None,
     start: datetime,
     reason: str,
+    hold_id: UUID | None = None,
+    pay_within: timedelta | None = None,
+    series_id: UUID | None = None,
 ) -> asyncpg.Record:
-    """Book a visit; `visit_type_id` None is the practice's default. The calendar must be locked.
+    """Book a visit of the caller or a dependant of theirs. The calendar must be locked.
 
+    `visit_type_id` None is the practice's default. The caller's holds that are in the way end, and
+    so does `hold_id`. With `pay_within` the visit is PENDING_PAYMENT, and expires unless paid.
     Raises NotFound, NotBookable, SlotTaken and PatientBusy.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
-    _check(refusal(offer.schedule, start, tx.now))
+    check(offer, start, tx.now)
+    if pay_within and seats.is_group(offer):
+        raise FailedPrecondition("A seat of a group is not kept while the patient pays.")
+    statement = _JOIN if seats.joins(offer, start) else _BOOK
+    values = _values(tx, offer, start) | {
+        "patient": patient_id,
+        "holder": tx.user_id,
+        "hold": hold_id,
+        "why": reason.strip(),
+        "status": "pending_payment" if pay_within else "booked",
+        "claim_expire": tx.now + pay_within if pay_within else None,
+        "follows": None,
+        "series": series_id,
+    }
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
-        (row,) = await tx.all(
-            _BOOK, **_values(tx, offer, start), patient=patient_id, why=reason.strip()
-        )
-    record(tx, "appointment.booked", row, fields=("status",))
+        row = await tx.one(statement, **statement.only(values))
+    if row is None:
+        raise NotFound("There is no such patient.")
+    await _record(tx, row)
     return row
 
 
-def _check(why: Refusal | None) -> None:
-    if why is Refusal.BUSY:
-        raise SlotTaken
-    if why:
-        raise NotBookable(why)
+async def _record(tx: Transaction, row: asyncpg.Record) -> None:
+    holding.record_ended(tx, row["ended_holds"])
+    for lapsed in row["lapsed"] or ():
+        record(tx, "appointment.expired", await find(tx, lapsed), fields=("status",))
+    action = "appointment.booked" if row["status"] == "booked" else "appointment.pending"
+    record(tx, action, row, fields=("status",))
 
 
 def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]:
-    visit, taken = offer.schedule.terms.visit(start), offer.schedule.terms.taken(start)
+    visit, appointment_id = offer.schedule.terms.visit(start), new_id(tx.now)
+    session_id = new_id(tx.now) if seats.is_group(offer) else None
     return {
-        "claim_id": new_id(tx.now),
-        "claim_doctor": offer.doctor_id,
-        "claim_start": taken.start,
-        "claim_end": taken.end,
-        "claim_kind": "appointment",
-        "claim_expire": None,
+        **holding.time_of(offer, start),
+        "appointment": appointment_id,
+        "session": session_id,
+        "claim_id": session_id or appointment_id,
+        "claim_kind": "session" if session_id else "appointment",
         "clinic": offer.clinic_id,
         "practice": offer.practice_id,
         "visit_type": offer.visit_type_id,

@@ -52,7 +52,8 @@ _STATUSES = _optional("statuses", ARRAY(Text), lambda wanted: VISIT.c.status == 
 def _of_patient(*, latest: bool, later_page: bool) -> Statement:
     instant = TIMESTAMP(timezone=True)
     statement = ALL.where(
-        VISIT.c.patient_id == func.app_user(),
+        VISIT.c.patient_id == any_(func.app_patients()),
+        _optional("patient", Uuid, lambda patient: VISIT.c.patient_id == patient),
         _STATUSES,
         _optional("since", instant, lambda since: VISIT.c.start_time >= since),
         _optional("until", instant, lambda until: VISIT.c.start_time < until),
@@ -85,6 +86,7 @@ def _of_clinic(*, later_page: bool) -> Statement:
 async def of_patient(
     tx: Transaction,
     *,
+    patient_id: UUID | None = None,
     statuses: Sequence[str],
     since: datetime | None,
     until: datetime | None,
@@ -92,9 +94,13 @@ async def of_patient(
     after: Keyset | None,
     size: int,
 ) -> list[asyncpg.Record]:
-    """Read up to `size` of the caller's own appointments, the latest or the earliest first."""
+    """Read up to `size` appointments of the caller and their dependants, or of one of them.
+
+    The latest or the earliest come first.
+    """
     return await tx.all(
         _of_patient(latest=latest, later_page=after is not None),
+        patient=patient_id,
         statuses=list(statuses) or None,
         since=since,
         until=until,

@@ -1,9 +1,13 @@
 """Write appointments as messages."""
 
+from datetime import datetime
+from uuid import UUID
+
 import asyncpg
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from carelane.appointment.v1 import appointment_pb2 as pb
-from carelane.appointment.v1 import transaction_pb2
+from carelane.appointment.v1 import cancel_policy_pb2, hold_pb2, transaction_pb2
 from server.core import wire
 
 STATUSES = wire.EnumNames(pb.AppointmentStatus)
@@ -34,10 +38,44 @@ def from_row(row: asyncpg.Record) -> pb.Appointment:
         transaction=_transaction(row),
         create_time=wire.from_time(row["create_time"]),
         update_time=wire.from_time(row["update_time"]),
-        confirm_time=wire.from_time(row["confirm_time"]) if row["confirm_time"] else None,
+        confirm_time=_time(row["confirm_time"]),
         cancelled_by=_PARTIES.number(row["cancelled_by"]),
         cancel_reason=row["cancel_reason"],
-        etag=f"r{row['revision']}",
+        etag=etag(row),
+        previous_start_time=_time(row["previous_start_time"]),
+        expire_time=_time(row["expire_time"]),
+    )
+
+
+def etag(row: asyncpg.Record) -> str:
+    """Write the etag of an appointment."""
+    return f"r{row['revision']}"
+
+
+def _time(instant: datetime | None) -> Timestamp | None:
+    return wire.from_time(instant) if instant else None
+
+
+def from_hold(row: asyncpg.Record) -> hold_pb2.Hold:
+    """Write a hold."""
+    return hold_pb2.Hold(
+        hold_id=str(row["hold_id"]),
+        practice_id=str(row["practice_id"]),
+        visit_type_id=str(row["visit_type_id"]),
+        start_time=wire.from_time(row["start_time"]),
+        end_time=wire.from_time(row["end_time"]),
+        expire_time=wire.from_time(row["expire_time"]),
+    )
+
+
+def from_policy(
+    practice_id: UUID, notice_minutes: int, update_time: datetime | None
+) -> cancel_policy_pb2.CancelPolicy:
+    """Write a cancel policy."""
+    return cancel_policy_pb2.CancelPolicy(
+        practice_id=str(practice_id),
+        notice_minutes=notice_minutes,
+        update_time=_time(update_time),
     )
 
 
@@ -57,5 +95,5 @@ def _transaction(row: asyncpg.Record) -> transaction_pb2.Transaction | None:
         status=_PAYMENT_STATUSES.number(row["payment_status"]),
         method=_METHODS.number(row["method"]),
         amount=wire.from_money(row["amount"], row["currency_code"]),
-        settle_time=wire.from_time(row["settle_time"]) if row["settle_time"] else None,
+        settle_time=_time(row["settle_time"]),
     )

@@ -1,33 +1,22 @@
-"""Following a visit to its end: confirm, cancel, complete, no-show."""
+"""Following a visit to its end: confirm, check in, start, cancel, complete, no-show."""
 
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
+from sqlalchemy import TIMESTAMP, Text, bindparam, func, update
 
+from server.appointment import policy, seats
 from server.appointment.models import Appointment, PaymentTransaction
-from server.appointment.states import check_change, illegal
+from server.appointment.refusals import PatientBusy, TooEarly, TooLate
+from server.appointment.states import check_change, check_is
 from server.appointment.view import FIND, view
 from server.appointment.writes import record
-from server.availability import service as availability
-from server.availability.hours import local_day
-from server.core.db import Lock, Reader, Transaction, sql
-from server.core.errors import FailedPrecondition, NotFound, PermissionDenied
-
-
-class TooEarly(FailedPrecondition):
-    """The visit is not due yet."""
-
-    reason = "TOO_EARLY"
-
-
-class TooLate(FailedPrecondition):
-    """The visit has begun."""
-
-    reason = "TOO_LATE"
-
+from server.availability import claims
+from server.availability.hours import DAY, local_day
+from server.core.db import Lock, Reader, Transaction, refusing, sql
+from server.core.errors import NotFound, PermissionDenied
 
 _CHANGED = (
     update(Appointment)
@@ -39,6 +28,7 @@ _CHANGED = (
         ),
         cancelled_by=bindparam("party"),
         cancel_reason=bindparam("why"),
+        expire_time=None,
         revision=Appointment.revision + 1,
         update_time=func.app_now(),
     )
@@ -55,9 +45,8 @@ _PAID = (
     .returning(PaymentTransaction)
     .cte("paid")
 )
-_FREED = availability.release(
-    select(_CHANGED.c.appointment_id).where(_CHANGED.c.status == "cancelled").cte("called_off")
-)
+_CALLED_OFF = seats.left_by(_CHANGED).where(_CHANGED.c.status == "cancelled")
+_FREED = claims.release(_CALLED_OFF.cte("called_off"))
 _CHANGE = sql(view(_CHANGED, _PAID).add_cte(_FREED))
 
 
@@ -82,8 +71,7 @@ async def find(reader: Reader, appointment_id: UUID) -> asyncpg.Record:
 async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     """Note that the clinic expects the patient; confirming again changes nothing."""
     row = await _find_for_clinic(tx, appointment_id)
-    if row["status"] != "booked":
-        raise illegal(row["status"], "booked", "confirmed")
+    check_is(row["status"], "booked", "booked", "confirmed")
     if row["confirm_time"]:
         return row
     changed = await _change(tx, appointment_id, "booked", confirmed=tx.now)
@@ -92,16 +80,39 @@ async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
 
 
 async def cancel(tx: Transaction, appointment_id: UUID, *, reason: str) -> asyncpg.Record:
-    """Call a visit off, free its time and void its payment; the patient only before it starts."""
+    """Call a visit off, free its time and void its payment; the patient as the policy allows."""
     row = await find(tx, appointment_id)
     check_change(row["status"], "cancelled")
-    party = _party(tx, row)
-    if party == "patient" and row["start_time"] <= tx.now:
-        raise TooLate("The visit has begun; ask the clinic to cancel it.")
+    party = party_of(tx, row)
+    if party == "patient":
+        await policy.check(tx, row)
     changed = await _change(
         tx, appointment_id, "cancelled", party=party, why=reason.strip(), payment="voided"
     )
     record(tx, "appointment.cancelled", changed, fields=("status", "cancel_reason"))
+    return changed
+
+
+async def check_in(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the patient is at the clinic, on the local day of the visit."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "checked_in")
+    today = local_day(ZoneInfo(row["time_zone"]), tx.now)
+    if today < row["local_date"]:
+        raise TooEarly("The visit is on a later day.")
+    if today > row["local_date"]:
+        raise TooLate("The visit was on an earlier day.")
+    changed = await _change(tx, appointment_id, "checked_in")
+    record(tx, "appointment.checked_in", changed, fields=("status",))
+    return changed
+
+
+async def start(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Note that the patient is with the doctor now."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_change(row["status"], "in_consultation")
+    changed = await _change(tx, appointment_id, "in_consultation")
+    record(tx, "appointment.started", changed, fields=("status",))
     return changed
 
 
@@ -127,16 +138,28 @@ async def mark_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     return changed
 
 
+async def undo_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+    """Take `mark_no_show` back within a day."""
+    row = await _find_for_clinic(tx, appointment_id)
+    check_is(row["status"], "no_show", "booked")
+    if tx.now > row["update_time"] + DAY:
+        raise TooLate("A day has passed since the visit was marked.")
+    with refusing(appointment_patient_overlap=PatientBusy):
+        changed = await _change(tx, appointment_id, "booked", payment="pending")
+    record(tx, "appointment.no_show_undone", changed, fields=("status",))
+    return changed
+
+
 async def _find_for_clinic(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     row = await find(tx, appointment_id)
-    if _party(tx, row) == "patient":
+    if party_of(tx, row) == "patient":
         raise PermissionDenied("Only the doctor and the clinic may do this.")
     return row
 
 
-def _party(tx: Transaction, row: asyncpg.Record) -> str:
+def party_of(tx: Transaction, row: asyncpg.Record) -> str:
     """Say on whose side the caller is; who sees a visit of others is the clinic."""
-    if tx.caller.user_id == row["patient_id"]:
+    if tx.caller.user_id == row["account_id"]:
         return "patient"
     return "doctor" if tx.caller.user_id == row["doctor_id"] else "clinic"
 

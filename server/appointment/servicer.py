@@ -1,6 +1,7 @@
 """AppointmentService: messages in, messages out."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,11 +12,12 @@ from google.protobuf.message import Message
 
 from carelane.appointment.v1 import appointment_service_pb2 as pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
-from server.appointment import booking, lists, progress
-from server.appointment.messages import STATUSES, from_row
+from server.appointment import booking, holding, lists, moving, policy, progress
+from server.appointment.messages import STATUSES, etag, from_hold, from_policy, from_row
 from server.availability import service as availability
 from server.core import rpc, wire
 from server.core.db import Database, Transaction
+from server.core.errors import EtagMismatch
 from server.core.paging import Pager
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,9 +28,12 @@ Change = Callable[[Transaction, UUID], Awaitable[asyncpg.Record]]
 class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceServicer):
     """Serves booking, the lists of both sides, and the way of a visit to its end."""
 
-    def __init__(self, db: Database, pager: Pager) -> None:
+    def __init__(
+        self, db: Database, pager: Pager, *, hold_time: timedelta = holding.LASTING
+    ) -> None:
         self._db = db
         self._pager = pager
+        self._hold_time = hold_time
 
     async def BookAppointment(
         self, request: pb.BookAppointmentRequest, context: Context
@@ -36,17 +41,45 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
         visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         start = wire.to_time(request.start_time, "start_time")
+        hold_id = wire.to_optional_id(request.hold_id, "hold_id")
+        patient_id = wire.to_optional_id(request.patient_id, "patient_id")
         lock = availability.lock_by_practice(practice_id)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             row = await booking.book(
+                tx,
+                patient_id or tx.user_id,
+                practice_id=practice_id,
+                visit_type_id=visit_type_id,
+                start=start,
+                reason=request.reason,
+                hold_id=hold_id,
+            )
+            return tx.answer(pb.BookAppointmentResponse(appointment=from_row(row)))
+
+    async def HoldSlot(self, request: pb.HoldSlotRequest, context: Context) -> pb.HoldSlotResponse:
+        caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
+        visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
+        start = wire.to_time(request.start_time, "start_time")
+        lock = holding.lock(practice_id, caller)
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            row = await holding.hold(
                 tx,
                 tx.user_id,
                 practice_id=practice_id,
                 visit_type_id=visit_type_id,
                 start=start,
-                reason=request.reason,
+                lasting=self._hold_time,
             )
-            return tx.answer(pb.BookAppointmentResponse(appointment=from_row(row)))
+            return tx.answer(pb.HoldSlotResponse(hold=from_hold(row)))
+
+    async def ReleaseHold(
+        self, request: pb.ReleaseHoldRequest, context: Context
+    ) -> pb.ReleaseHoldResponse:
+        hold_id = wire.to_id(request.hold_id, "hold_id")
+        lock = holding.lock_hold(hold_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            await holding.release(tx, hold_id)
+            return tx.answer(pb.ReleaseHoldResponse())
 
     async def GetAppointment(
         self, request: pb.GetAppointmentRequest, context: Context
@@ -63,6 +96,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         async with self._db.transaction(caller) as tx:
             rows = await lists.of_patient(
                 tx,
+                patient_id=wire.to_optional_id(request.patient_id, "patient_id"),
                 statuses=[STATUSES.name(status) for status in request.statuses],
                 since=wire.to_optional_time(request, "from_time"),
                 until=wire.to_optional_time(request, "until_time"),
@@ -113,6 +147,40 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         self, request: pb.MarkNoShowRequest, context: Context
     ) -> pb.MarkNoShowResponse:
         return await self._change(request, pb.MarkNoShowResponse, progress.mark_no_show)
+
+    async def UndoNoShow(
+        self, request: pb.UndoNoShowRequest, context: Context
+    ) -> pb.UndoNoShowResponse:
+        return await self._change(request, pb.UndoNoShowResponse, progress.undo_no_show)
+
+    async def RescheduleAppointment(
+        self, request: pb.RescheduleAppointmentRequest, context: Context
+    ) -> pb.RescheduleAppointmentResponse:
+        start = wire.to_time(request.start_time, "start_time")
+
+        async def move(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
+            visit = await progress.find(tx, appointment_id)
+            if request.etag and request.etag != etag(visit):
+                raise EtagMismatch
+            return await moving.move(tx, visit, start)
+
+        return await self._change(request, pb.RescheduleAppointmentResponse, move)
+
+    async def SetCancelPolicy(
+        self, request: pb.SetCancelPolicyRequest, context: Context
+    ) -> pb.SetCancelPolicyResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller(), once=request) as tx:
+            saved = await policy.set_policy(tx, practice_id, request.notice_minutes)
+            message = from_policy(practice_id, *saved)
+            return tx.answer(pb.SetCancelPolicyResponse(cancel_policy=message))
+
+    async def GetCancelPolicy(
+        self, request: pb.GetCancelPolicyRequest, context: Context
+    ) -> pb.GetCancelPolicyResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        found = await policy.find(self._db, practice_id)
+        return pb.GetCancelPolicyResponse(cancel_policy=from_policy(practice_id, *found))
 
     async def _change(
         self, request: Any, response: Callable[..., Changed], change: Change

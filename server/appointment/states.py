@@ -8,7 +8,7 @@ from server.core.errors import FailedPrecondition
 
 LEGAL: dict[str, frozenset[str]] = {
     "pending_payment": frozenset({"booked", "cancelled"}),
-    "booked": frozenset({"checked_in", "completed", "cancelled", "no_show"}),
+    "booked": frozenset({"booked", "checked_in", "completed", "cancelled", "no_show"}),
     "checked_in": frozenset({"in_consultation", "completed", "cancelled"}),
     "in_consultation": frozenset({"completed", "cancelled"}),
     "completed": frozenset(),
@@ -37,6 +37,12 @@ def check_change(current: str, wanted: str) -> None:
     """Raise IllegalStatusChange, naming both states, unless the change is legal."""
     if wanted not in LEGAL[current]:
         raise illegal(current, wanted, _SAID[wanted])
+
+
+def check_is(current: str, needed: str, wanted: str, change: str = "") -> None:
+    """Raise IllegalStatusChange unless the state is the one from which the change starts."""
+    if current != needed:
+        raise illegal(current, wanted, change or _SAID[wanted])
 
 
 def illegal(current: str, wanted: str, change: str) -> IllegalStatusChange:

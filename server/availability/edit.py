@@ -10,23 +10,17 @@ import asyncpg
 from sqlalchemy import Uuid, any_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from server.appointment import queries as appointment
-from server.availability.hours import DAY, Hours, Rule, Span, Window, covered, local_day, spans
-from server.availability.models import DateOverride, WeeklyRule
+from server.availability.hours import DAY, Hours, Rule, Window, covered, local_day, spans
+from server.availability.models import DateOverride, ExtraOpening, WeeklyRule
 from server.availability.models import Hours as HoursRow
-from server.availability.schedule import hours_of, overrides_of, rules_of
+from server.availability.schedule import extras_of, hours_of, overrides_of, rules_of
 from server.availability.slots import MARGIN
+from server.availability.stranded import Visit, coming, refuse
 from server.core.db import Feed, Transaction, sql
-from server.core.errors import FailedPrecondition, InvalidField, NotFound
+from server.core.errors import InvalidField, NotFound
 from server.directory import queries as directory
 
 LAST_DAY = date(2200, 12, 31)
-
-
-class StrandsAppointments(FailedPrecondition):
-    """Booked visits would fall outside the new hours."""
-
-    reason = "STRANDS_APPOINTMENTS"
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,6 @@ class PracticeHours:
 
 
 _PRACTICE = directory.practices()
-_VISIT = appointment.coming_visits()
 _WANTED = bindparam("practice", type_=Uuid)
 _FIND = sql(
     select(
@@ -51,6 +44,7 @@ _FIND = sql(
         HoursRow.update_time,
         rules_of(_PRACTICE.c.practice_id).label("rules"),
         overrides_of(_PRACTICE.c.practice_id).label("overrides"),
+        extras_of(_PRACTICE.c.practice_id).label("extras"),
     )
     .join_from(_PRACTICE, HoursRow, HoursRow.practice_id == _PRACTICE.c.practice_id, isouter=True)
     .where(
@@ -62,11 +56,6 @@ _FIND = sql(
             _PRACTICE.c.doctor_id == func.app_user(),
             _PRACTICE.c.clinic_id == any_(func.app_clinics()),
         ),
-    )
-)
-_COMING = sql(
-    select(_VISIT.c.start_time, _VISIT.c.end_time).where(
-        _VISIT.c.practice_id == bindparam("practice"), _VISIT.c.end_time > func.app_now()
     )
 )
 _RAISE_REVISION = sql(
@@ -82,6 +71,20 @@ _CLEAR_RULES = sql(delete(WeeklyRule).where(WeeklyRule.practice_id == bindparam(
 _CLEAR_OVERRIDES = sql(
     delete(DateOverride).where(
         DateOverride.practice_id == bindparam("practice"), DateOverride.day >= bindparam("today")
+    )
+)
+_CLEAR_EXTRAS = sql(
+    delete(ExtraOpening).where(
+        ExtraOpening.practice_id == bindparam("practice"), ExtraOpening.day >= bindparam("today")
+    )
+)
+_ADD_EXTRA = sql(
+    insert(ExtraOpening).values(
+        practice_id=bindparam("practice"),
+        clinic_id=bindparam("clinic"),
+        day=bindparam("opens"),
+        start_minute=bindparam("start"),
+        end_minute=bindparam("end"),
     )
 )
 _ADD_RULE = sql(
@@ -125,20 +128,43 @@ async def set_hours(
     old: PracticeHours,
     rules: tuple[Rule, ...],
     overrides: dict[date, tuple[Window, ...]],
+    extras: tuple[tuple[date, Window], ...] = (),
     *,
     allow_stranded: bool,
 ) -> PracticeHours:
-    """Replace the weekly rules, and the overrides from today on. The calendar must be locked.
+    """Replace the weekly rules, and what differs from today on. The calendar must be locked.
 
-    Raises StrandsAppointments, and InvalidField for an override of a past day.
+    Raises StrandsAppointments, and InvalidField for a day that is past.
     """
-    _check_days(overrides, old.today)
-    new = replace(old, hours=replace(old.hours, rules=rules, overrides=overrides))
+    new = changed(old, rules, overrides, extras)
     if not allow_stranded:
-        await _check_stranded(tx, old, new.hours)
+        refuse(len(await would_strand(tx, old, new)), "rules")
     saved = await _save(tx, new)
     _record(tx, saved)
     return saved
+
+
+def changed(
+    old: PracticeHours,
+    rules: tuple[Rule, ...],
+    overrides: dict[date, tuple[Window, ...]],
+    extras: tuple[tuple[date, Window], ...],
+) -> PracticeHours:
+    """Answer the hours as they would be; InvalidField for a day that is past."""
+    _check_days("overrides", overrides, old.today)
+    _check_days("extra_openings", (day for day, _ in extras), old.today)
+    hours = replace(old.hours, rules=rules, overrides=overrides, extras=extras)
+    return replace(old, hours=hours)
+
+
+async def would_strand(tx: Transaction, old: PracticeHours, new: PracticeHours) -> list[Visit]:
+    """Answer the visits to come that are inside the old hours and outside the new ones, by start.
+
+    A visit that is outside the old ones already is not stranded by the change.
+    """
+    visits = await coming(tx, old.practice_id)
+    stranded = _outside(visits, new.hours) - _outside(visits, old.hours)
+    return sorted(stranded, key=lambda visit: (visit.span, visit.appointment_id))
 
 
 async def _save(tx: Transaction, new: PracticeHours) -> PracticeHours:
@@ -146,10 +172,18 @@ async def _save(tx: Transaction, new: PracticeHours) -> PracticeHours:
     (row,) = await tx.all(_RAISE_REVISION, **where)
     await tx.run(_CLEAR_RULES, practice=new.practice_id)
     await tx.run(_CLEAR_OVERRIDES, practice=new.practice_id, today=new.today)
+    await tx.run(_CLEAR_EXTRAS, practice=new.practice_id, today=new.today)
     await tx.many(_ADD_RULE, [where | _rule_values(rule) for rule in new.hours.rules])
     await tx.many(
         _ADD_OVERRIDE,
         [where | _override_values(*override) for override in new.hours.overrides.items()],
+    )
+    await tx.many(
+        _ADD_EXTRA,
+        [
+            where | {"opens": day, "start": window.start, "end": window.end}
+            for day, window in new.hours.extras
+        ],
     )
     return replace(new, revision=row["revision"], update_time=row["update_time"])
 
@@ -176,52 +210,42 @@ def _record(tx: Transaction, saved: PracticeHours) -> None:
         "time_zone": saved.hours.zone.key,
         "rules": [list(_rule_values(rule).values()) for rule in saved.hours.rules],
         "overrides": [[day, windows] for day, windows in saved.hours.overrides.items()],
+        "extra_openings": saved.hours.extras,
     }
     tx.record(
         "availability.set",
         saved.practice_id,
         clinic_id=saved.clinic_id,
-        fields=("rules", "overrides"),
+        fields=("rules", "overrides", "extra_openings"),
         feed=Feed("hours", saved.practice_id, state),
     )
 
 
-async def _check_stranded(tx: Transaction, old: PracticeHours, new: Hours) -> None:
-    """Raise StrandsAppointments when visits inside the old hours are outside the new ones."""
-    visits = [Span(*row) for row in await tx.all(_COMING, practice=old.practice_id)]
-    stranded = len(set(_outside(visits, new)) - set(_outside(visits, old.hours)))
-    if stranded:
-        raise StrandsAppointments(
-            f"{stranded} booked visits would be outside the new hours;"
-            " move or cancel them, or say that they may stay.",
-            fields=(("rules", "must cover the booked visits, or allow_stranded be set"),),
-            metadata={"count": str(stranded)},
-        )
-
-
-def _outside(visits: list[Span], hours: Hours) -> list[Span]:
+def _outside(visits: list[Visit], hours: Hours) -> set[Visit]:
+    """Answer those of the visits that are not inside the hours."""
     if not visits:
-        return []
-    first = local_day(hours.zone, min(visit.start for visit in visits)) - MARGIN
-    last = local_day(hours.zone, max(visit.end for visit in visits)) + MARGIN
+        return set()
+    first = local_day(hours.zone, min(visit.span.start for visit in visits)) - MARGIN
+    last = local_day(hours.zone, max(visit.span.end for visit in visits)) + MARGIN
     opened = spans(hours, first, last)
-    return [visit for visit in visits if not covered(opened, visit)]
+    return {visit for visit in visits if not covered(opened, visit.span)}
 
 
-def _check_days(overrides: Iterable[date], today: date) -> None:
-    for index, day in enumerate(overrides):
+def _check_days(field: str, days: Iterable[date], today: date) -> None:
+    for index, day in enumerate(days):
         if day < today:
-            raise InvalidField(f"overrides[{index}].date", "must be today or later")
+            raise InvalidField(f"{field}[{index}].date", "must be today or later")
 
 
 def _practice_hours(row: asyncpg.Record, now: datetime) -> PracticeHours:
     hours = hours_of(row)
     today = local_day(hours.zone, now)
     coming = {day: windows for day, windows in hours.overrides.items() if day >= today}
+    extras = tuple(extra for extra in hours.extras if extra[0] >= today)
     return PracticeHours(
         practice_id=UUID(int=row["practice_id"].int),
         clinic_id=UUID(int=row["clinic_id"].int),
-        hours=replace(hours, overrides=coming),
+        hours=replace(hours, overrides=coming, extras=extras),
         today=today,
         revision=row["revision"] or 0,
         update_time=row["update_time"],

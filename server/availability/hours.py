@@ -7,13 +7,15 @@ nothing else.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from server.availability import minutes
+from server.availability.minutes import DAY_MINUTES, Minutes, Stretch
+
 DAY = timedelta(days=1)
-MINUTE = timedelta(minutes=1)
 
 
 class Window(NamedTuple):
@@ -43,17 +45,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A practice's hours in its zone; an override replaces the windows that open on its day."""
+    """A practice's hours in its zone; an override replaces the windows that open on its day.
+
+    `extras` are windows that open besides these, each on one day.
+    """
 
     zone: ZoneInfo
     rules: tuple[Rule, ...] = ()
     overrides: Mapping[date, tuple[Window, ...]] = field(default_factory=dict)
+    extras: tuple[tuple[date, Window], ...] = ()
 
-    def windows(self, day: date) -> Iterable[Window]:
+    def windows(self, day: date) -> Iterator[Window]:
         """Answer the windows that open on `day`."""
         if day in self.overrides:
-            return self.overrides[day]
-        return (rule.window for rule in self.rules if rule.holds(day))
+            yield from self.overrides[day]
+        else:
+            yield from (rule.window for rule in self.rules if rule.holds(day))
+        yield from (window for opens, window in self.extras if opens == day)
 
 
 class Span(NamedTuple):
@@ -63,14 +71,26 @@ class Span(NamedTuple):
     end: datetime
 
 
+def opened(hours: Hours, clocks: Sequence[Stretch], first: date, last: date) -> list[Minutes]:
+    """Expand the windows that open from `first` to `last`; touching ones become one, by start.
+
+    `clocks` are those of the zone around these days.
+    """
+    return minutes.merged(openings(hours, clocks, first, last))
+
+
+def openings(hours: Hours, clocks: Sequence[Stretch], first: date, last: date) -> list[Minutes]:
+    """Expand each of these windows by itself, in no order; one that is jumped over is empty."""
+    found: list[Minutes] = []
+    for days, window in _openings(hours, first, last):
+        found += _expanded(clocks, days, window)
+    return found
+
+
 def spans(hours: Hours, first: date, last: date) -> list[Span]:
-    """Expand the windows that open from `first` to `last`; touching ones become one, by start."""
-    opened = (
-        _span(hours.zone, day, window)
-        for day in _days(first, last)
-        for window in hours.windows(day)
-    )
-    return merged(span for span in opened if span.start < span.end)
+    """Answer the same as `opened`, as instants."""
+    found = opened(hours, minutes.stretches(hours.zone, first, last), first, last)
+    return [Span(minutes.instant(start), minutes.instant(end)) for start, end in found]
 
 
 def merged(unordered: Iterable[Span]) -> list[Span]:
@@ -84,22 +104,15 @@ def merged(unordered: Iterable[Span]) -> list[Span]:
     return joined
 
 
-@lru_cache(maxsize=65536)
 def instant(zone: ZoneInfo, local: datetime) -> datetime:
-    """Answer when the naive local time is; of two such times the first.
+    """Answer when the naive local time, a whole minute, is; of two such times the first.
 
     For a time that the clocks jump over, the first instant after the jump.
     """
-    found = local.replace(tzinfo=zone).astimezone(UTC)
-    if found.astimezone(zone).replace(tzinfo=None) == local:
-        return found
-    early = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    return _first_after_jump(zone, early, found)
-
-
-def exists(zone: ZoneInfo, local: datetime) -> bool:
-    """Say whether clocks in the zone ever show the naive local time."""
-    return instant(zone, local).astimezone(zone).replace(tzinfo=None) == local
+    day = local.date()
+    minute = minutes.midnight(day) + local.hour * 60 + local.minute
+    (found,) = minutes.from_local(minutes.stretches(zone, day, day), [minute])
+    return minutes.instant(found)
 
 
 def local_day(zone: ZoneInfo, at: datetime) -> date:
@@ -108,21 +121,21 @@ def local_day(zone: ZoneInfo, at: datetime) -> date:
 
 
 def grid(zone: ZoneInfo, span: Span, interval: int, offset: int) -> Iterator[datetime]:
-    """Yield the instants in `span` whose local minute of the day is `offset` + n * `interval`."""
-    local = span.start.astimezone(zone).replace(tzinfo=None)
-    local = _next_on_grid(local, interval, offset)
-    while (at := instant(zone, local)) < span.end:
-        if at >= span.start and exists(zone, local):
-            yield at
-        local = _next_on_grid(local + MINUTE, interval, offset)
+    """Yield the instants in `span` whose local minute of the day is `offset` + n * `interval`.
+
+    The grid starts anew every midnight; of a time that clocks show twice it has the first.
+    """
+    clocks = minutes.stretches(zone, local_day(zone, span.start), local_day(zone, span.end))
+    within = [(minutes.ceil(span.start), minutes.ceil(span.end))]
+    yield from minutes.instants(chain.from_iterable(minutes.grid(clocks, within, interval, offset)))
 
 
 def on_grid(zone: ZoneInfo, at: datetime, interval: int, offset: int) -> bool:
     """Say whether `grid` yields this instant."""
-    local = at.astimezone(zone).replace(tzinfo=None)
+    local = at.astimezone(zone)
     on_minute = local.second == 0 and local.microsecond == 0
     minute = local.hour * 60 + local.minute
-    return on_minute and (minute - offset) % interval == 0 and instant(zone, local) == at
+    return on_minute and (minute - offset) % interval == 0 and not local.fold
 
 
 def covered(by: Sequence[Span], span: Span) -> bool:
@@ -130,36 +143,34 @@ def covered(by: Sequence[Span], span: Span) -> bool:
     return any(outer.start <= span.start and span.end <= outer.end for outer in by)
 
 
-def _next_on_grid(local: datetime, interval: int, offset: int) -> datetime:
-    """Answer the first grid time at or after `local`; the grid starts anew every midnight."""
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    passed = -(-(local - midnight) // MINUTE)
-    minute = passed + (offset - passed) % interval
-    if minute < 1440:
-        return midnight + minute * MINUTE
-    return midnight + DAY + (offset % interval) * MINUTE
+def _openings(hours: Hours, first: date, last: date) -> Iterator[tuple[Sequence[int], Window]]:
+    """Yield each window with the local midnights of the days on which it opens, ascending."""
+    opens: dict[Window, list[int]] = {}
+    for rule in hours.rules:
+        opens.setdefault(rule.window, []).extend(_midnights(rule, first, last))
+    replaced = {minutes.midnight(day) for day in hours.overrides}
+    for window, days in opens.items():
+        yield sorted(set(days) - replaced if replaced else days), window
+    for day, windows in hours.overrides.items():
+        if first <= day <= last:
+            yield from (([minutes.midnight(day)], window) for window in windows)
+    for day, window in hours.extras:
+        if first <= day <= last:
+            yield [minutes.midnight(day)], window
 
 
-def _span(zone: ZoneInfo, day: date, window: Window) -> Span:
-    midnight = datetime.combine(day, datetime.min.time())
-    closing = midnight if window.end > window.start else midnight + DAY
-    return Span(
-        instant(zone, midnight + window.start * MINUTE),
-        instant(zone, closing + window.end * MINUTE),
+def _midnights(rule: Rule, first: date, last: date) -> range:
+    """Answer the local midnights of the days on which a rule holds."""
+    first, last = max(first, rule.valid_from or first), min(last, rule.valid_until or last)
+    ahead = (rule.weekday - first.isoweekday()) % 7 * DAY_MINUTES
+    return range(minutes.midnight(first) + ahead, minutes.midnight(last) + 1, 7 * DAY_MINUTES)
+
+
+def _expanded(clocks: Sequence[Stretch], days: Sequence[int], window: Window) -> Iterable[Minutes]:
+    """Answer the spans of a window that opens on the days with these local midnights."""
+    end = window.end if window.end > window.start else window.end + DAY_MINUTES
+    return zip(
+        minutes.from_local(clocks, days, window.start),
+        minutes.from_local(clocks, days, end),
+        strict=True,
     )
-
-
-def _days(first: date, last: date) -> Iterator[date]:
-    return (first + n * DAY for n in range((last - first).days + 1))
-
-
-def _first_after_jump(zone: ZoneInfo, early: datetime, late: datetime) -> datetime:
-    """Find the minute between two instants at which the zone's offset changes."""
-    before = early.astimezone(zone).utcoffset()
-    while late - early > MINUTE:
-        middle = early + (late - early) // MINUTE // 2 * MINUTE
-        if middle.astimezone(zone).utcoffset() == before:
-            early = middle
-        else:
-            late = middle
-    return late

@@ -7,11 +7,16 @@ from typing import Any
 from google.type import timeofday_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
+from carelane.availability.v1 import explanation_pb2
 from server.availability.edit import PracticeHours
 from server.availability.hours import Rule, Window
 from server.availability.service import DaySlots
+from server.availability.slots import Refusal
+from server.availability.stranded import Visit
 from server.core import wire
 from server.core.errors import InvalidField
+
+RULES = wire.EnumNames(explanation_pb2.BookingRule)
 
 
 def to_rules(messages: Iterable[pb.WeeklyRule]) -> tuple[Rule, ...]:
@@ -30,6 +35,14 @@ def to_overrides(messages: Iterable[pb.DateOverride]) -> dict[date, tuple[Window
     return overrides
 
 
+def to_extras(messages: Iterable[pb.ExtraOpening]) -> tuple[tuple[date, Window], ...]:
+    """Read extra openings; raises InvalidField for impossible dates."""
+    return tuple(
+        (wire.to_date(message.date, f"extra_openings[{index}].date"), _window(message.window))
+        for index, message in enumerate(messages)
+    )
+
+
 def from_hours(hours: PracticeHours) -> pb.Availability:
     """Write the hours of a practice."""
     return pb.Availability(
@@ -42,6 +55,10 @@ def from_hours(hours: PracticeHours) -> pb.Availability:
         ],
         update_time=wire.from_time(hours.update_time) if hours.update_time else None,
         etag=etag(hours.revision),
+        extra_openings=[
+            pb.ExtraOpening(date=wire.from_date(day), window=_from_window(window))
+            for day, window in sorted(hours.hours.extras)
+        ],
     )
 
 
@@ -58,6 +75,32 @@ def from_slots(day: DaySlots) -> pb.DaySlots:
             pb.Slot(start_time=wire.from_time(visit.start), end_time=wire.from_time(visit.end))
             for visit in visits
         ],
+    )
+
+
+def from_refusal(why: Refusal | None) -> explanation_pb2.TimeExplanation:
+    """Write why a time cannot be booked; None is that it can."""
+    if why is None:
+        return explanation_pb2.TimeExplanation(bookable=True)
+    return explanation_pb2.TimeExplanation(
+        rule=RULES.number(why.name.lower()), text=f"The start {why.value}."
+    )
+
+
+def from_stranded(visit: Visit) -> explanation_pb2.StrandedVisit:
+    """Write a visit that a change would leave outside."""
+    return explanation_pb2.StrandedVisit(
+        appointment_id=str(visit.appointment_id),
+        start_time=wire.from_time(visit.span.start),
+        end_time=wire.from_time(visit.span.end),
+    )
+
+
+def from_travel(row: Iterable[Any]) -> explanation_pb2.TravelTime:
+    """Write the minutes between two clinics."""
+    first, second, minutes = row
+    return explanation_pb2.TravelTime(
+        clinic_id=str(first), other_clinic_id=str(second), minutes=minutes
     )
 
 

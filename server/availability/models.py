@@ -86,6 +86,88 @@ class DateOverride(Base):
     ends: Mapped[list[int]]
 
 
+class ExtraOpening(Base):
+    """A window that is added to one local day, in minutes of the wall clock."""
+
+    __tablename__ = "extra_opening"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id"], ["hours.clinic_id", "hours.practice_id"]
+        ),
+        CheckConstraint(
+            "start_minute BETWEEN 0 AND 1439 AND end_minute BETWEEN 0 AND 1439", name="minutes"
+        ),
+        Index("extra_opening_practice", "practice_id", "day"),
+        {"info": {"access": "public"}},
+    )
+    opening_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
+    clinic_id: Mapped[UUID]
+    practice_id: Mapped[UUID]
+    day: Mapped[date]
+    start_minute: Mapped[int]
+    end_minute: Mapped[int]
+
+
+class TimeOff(Base):
+    """When a doctor is away from all clinics; nothing of why."""
+
+    __tablename__ = "time_off"
+    __table_args__ = (
+        CheckConstraint("start_time < end_time", name="order"),
+        Index("time_off_doctor", "doctor_id", "end_time"),
+        {"info": {"access": "public"}},
+    )
+    time_off_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
+    doctor_id: Mapped[UUID] = mapped_column(ForeignKey("calendar.doctor_id"))
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime]
+
+
+class Closure(Base):
+    """Local days, both included, on which a clinic is closed for all its doctors."""
+
+    __tablename__ = "closure"
+    __table_args__ = (
+        CheckConstraint("first_day <= last_day", name="order"),
+        Index("closure_clinic", "clinic_id", "last_day"),
+        {"info": {"access": "public"}},
+    )
+    closure_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
+    clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"))
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    name: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+class PublicHolidays(Base):
+    """Whose public holidays a clinic keeps, and the names of those on which it is open."""
+
+    __tablename__ = "public_holidays"
+    __table_args__ = ({"info": {"access": "public"}},)
+    clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"), primary_key=True)
+    observed: Mapped[bool]
+    country_code: Mapped[str]
+    subdivision: Mapped[str]
+    open_on: Mapped[list[str]]
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    update_time: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class TravelTime(Base):
+    """Minutes that a doctor needs from one clinic to another, either way; first id < second id."""
+
+    __tablename__ = "travel_time"
+    __table_args__ = (
+        CheckConstraint("first_clinic_id < second_clinic_id", name="order"),
+        CheckConstraint("minutes BETWEEN 1 AND 720", name="minutes"),
+        {"info": {"access": "public"}},
+    )
+    doctor_id: Mapped[UUID] = mapped_column(ForeignKey("calendar.doctor_id"), primary_key=True)
+    first_clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"), primary_key=True)
+    second_clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinic.clinic_id"), primary_key=True)
+    minutes: Mapped[int]
+
+
 class Calendar(Base):
     """A doctor's time: its row is locked before anything in it is changed."""
 
@@ -106,7 +188,7 @@ class Claim(Base):
 
     __tablename__ = "claim"
     __table_args__ = (
-        CheckConstraint("kind IN ('appointment', 'hold')", name="kind"),
+        CheckConstraint("kind IN ('appointment', 'hold', 'session')", name="kind"),
         CheckConstraint("start_time < end_time", name="order"),
         ExcludeConstraint(
             (func.period_of(text("doctor_id"), text("start_time"), text("end_time")), "&&"),

@@ -1,31 +1,47 @@
 """Read what decides whether a time can be booked: one query, whatever the number of days."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import starmap
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
 from sqlalchemy import (
+    ARRAY,
     DATE,
     TIMESTAMP,
     ColumnElement,
     ScalarSelect,
     Uuid,
+    any_,
     bindparam,
+    case,
     func,
+    literal,
     or_,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from server.availability.hours import Hours, Rule, Span, Window
-from server.availability.models import Claim, DateOverride, WeeklyRule
-from server.availability.slots import MARGIN, Schedule, Terms
+from server.appointment import queries as appointment
+from server.availability.holidays import Kept, closed_days
+from server.availability.hours import DAY, Hours, Rule, Span, Window
+from server.availability.models import (
+    Claim,
+    Closure,
+    DateOverride,
+    ExtraOpening,
+    PublicHolidays,
+    TimeOff,
+    TravelTime,
+    WeeklyRule,
+)
+from server.availability.slots import MARGIN, Booked, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
 
@@ -65,8 +81,57 @@ def overrides_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
     )
 
 
+def extras_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select its extra openings from the day `first` to `last` as one value."""
+    return (
+        select(
+            func.jsonb_agg(
+                func.jsonb_build_array(
+                    ExtraOpening.day, ExtraOpening.start_minute, ExtraOpening.end_minute
+                )
+            )
+        )
+        .where(
+            ExtraOpening.practice_id == practice_id,
+            ExtraOpening.day.between(bindparam("first", type_=DATE), bindparam("last", type_=DATE)),
+        )
+        .scalar_subquery()
+    )
+
+
+def closures_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select the closures of a clinic between the days `first` and `last` as one value."""
+    return (
+        select(func.array_agg(func.row(Closure.first_day, Closure.last_day)))
+        .where(
+            Closure.clinic_id == clinic_id,
+            Closure.first_day <= bindparam("last", type_=DATE),
+            Closure.last_day >= bindparam("first", type_=DATE),
+        )
+        .scalar_subquery()
+    )
+
+
+def holidays_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Select which public holidays a clinic keeps as one value."""
+    return (
+        select(
+            func.jsonb_build_array(
+                PublicHolidays.observed,
+                PublicHolidays.country_code,
+                PublicHolidays.subdivision,
+                PublicHolidays.open_on,
+            )
+        )
+        .where(PublicHolidays.clinic_id == clinic_id)
+        .scalar_subquery()
+    )
+
+
+WEEK = timedelta(days=7)
 _PRACTICE, _VISIT = directory.practices(), directory.visit_types()
 _INSTANT = TIMESTAMP(timezone=True)
+_OWN_HOLD = appointment.own_holds()
 
 _BUSY = (
     select(
@@ -79,8 +144,47 @@ _BUSY = (
             bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
         ),
         or_(Claim.expire_time.is_(None), Claim.expire_time > func.app_now()),
+        Claim.claim_id.is_distinct_from(bindparam("moved", None, type_=Uuid)),
+        Claim.claim_id.not_in(select(_OWN_HOLD.c.hold_id)),
     )
     .lateral("busy")
+)
+_AWAY = (
+    select(func.array_agg(func.row(TimeOff.start_time, TimeOff.end_time)))
+    .where(
+        TimeOff.doctor_id == _PRACTICE.c.doctor_id,
+        TimeOff.start_time < bindparam("until", type_=_INSTANT),
+        TimeOff.end_time > bindparam("since", type_=_INSTANT),
+    )
+    .scalar_subquery()
+)
+_SINCE, _UNTIL = bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
+_MOVED = bindparam("moved", None, type_=Uuid)
+_COUNTED = func.booked_times(
+    _PRACTICE.c.practice_id, _VISIT.c.visit_type_id, _SINCE, _UNTIL, _MOVED
+).table_valued("start_time", "end_time", "seats", "shared", name="counted")
+_IS_COUNTED = or_(
+    _VISIT.c.capacity > 1,
+    func.num_nonnulls(
+        _VISIT.c.day_visits, _VISIT.c.day_minutes, _VISIT.c.week_visits, _VISIT.c.week_minutes
+    )
+    > 0,
+)
+_BOOKED = case(
+    (
+        _IS_COUNTED,
+        select(func.array_agg(func.row(*_COUNTED.c))).select_from(_COUNTED).scalar_subquery(),
+    )
+)
+_ELSEWHERE = func.away_times(
+    _PRACTICE.c.doctor_id, _PRACTICE.c.clinic_id, _SINCE, _UNTIL, _MOVED
+).table_valued("start_time", "end_time", name="elsewhere")
+_IS_TRAVELLING = select(literal(1)).where(TravelTime.doctor_id == _PRACTICE.c.doctor_id).exists()
+_TRAVEL = case(
+    (
+        _IS_TRAVELLING,
+        select(func.array_agg(func.row(*_ELSEWHERE.c))).select_from(_ELSEWHERE).scalar_subquery(),
+    )
 )
 _WANTED_VISIT = bindparam("visit_type", type_=Uuid)
 _WANTED_PRACTICE = bindparam("practice", type_=Uuid)
@@ -90,6 +194,12 @@ _READ = (
         *(column for column in _VISIT.c if column.key != "practice_id"),
         rules_of(_PRACTICE.c.practice_id).label("rules"),
         overrides_of(_PRACTICE.c.practice_id).label("overrides"),
+        extras_of(_PRACTICE.c.practice_id).label("extras"),
+        closures_of(_PRACTICE.c.clinic_id).label("closures"),
+        holidays_of(_PRACTICE.c.clinic_id).label("holidays"),
+        _AWAY.label("away"),
+        _TRAVEL.label("travel"),
+        _BOOKED.label("booked"),
         _BUSY.c.starts,
         _BUSY.c.ends,
     )
@@ -108,6 +218,9 @@ _OF_DOCTOR = sql(
         or_(_PRACTICE.c.practice_id == _WANTED_PRACTICE, _WANTED_PRACTICE.is_(None)),
     )
 )
+_OF_DOCTORS = sql(
+    _READ.where(_PRACTICE.c.doctor_id == any_(bindparam("doctors", type_=ARRAY(Uuid))))
+)
 
 
 @dataclass(frozen=True)
@@ -125,11 +238,21 @@ class Offer:
 
 
 async def of_practice(
-    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, first: date, last: date
+    reader: Reader,
+    practice_id: UUID,
+    visit_type_id: UUID | None,
+    first: date,
+    last: date,
+    *,
+    moved: UUID | None = None,
 ) -> Offer | None:
     """Read a visit type, the default one for None; None when it cannot be booked at all."""
     row = await reader.one(
-        _OF_PRACTICE, practice=practice_id, visit_type=visit_type_id, **_bounds(first, last)
+        _OF_PRACTICE,
+        practice=practice_id,
+        visit_type=visit_type_id,
+        moved=moved,
+        **_bounds(first, last),
     )
     return _offer(row, first, last) if row else None
 
@@ -154,6 +277,16 @@ async def of_doctor(
     return [_offer(row, first, last) for row in rows]
 
 
+async def of_doctors(
+    reader: Reader, doctor_ids: Sequence[UUID], first: date, last: date
+) -> list[Offer]:
+    """Read the default visit type of every practice of many doctors, in one query."""
+    rows = await reader.all(
+        _OF_DOCTORS, doctors=doctor_ids, visit_type=None, **_bounds(first, last)
+    )
+    return [_offer(row, first, last) for row in rows]
+
+
 def hours_of(row: asyncpg.Record) -> Hours:
     """Read the hours from a row with time_zone, rules and overrides."""
     return Hours(
@@ -163,17 +296,31 @@ def hours_of(row: asyncpg.Record) -> Hours:
             date.fromisoformat(day): tuple(map(Window, starts, ends))
             for day, starts, ends in row["overrides"] or ()
         },
+        tuple(
+            (date.fromisoformat(day), Window(start, end)) for day, start, end in row["extras"] or ()
+        ),
     )
 
 
+def closed_of(row: asyncpg.Record, first: date, last: date) -> tuple[tuple[date, date], ...]:
+    """Read when a clinic is closed, from a row with its closures and holidays."""
+    found = [(since, until) for since, until in row["closures"] or ()]
+    if row["holidays"]:
+        kept = Kept(*row["holidays"])
+        found += [(day, day) for day in closed_days(kept, first - MARGIN, last + MARGIN)]
+    return tuple(found)
+
+
 def _bounds(first: date, last: date) -> dict[str, Any]:
-    """Answer the days whose hours and claims can matter; a claim is shorter than the margin."""
-    first, last = first - MARGIN, last + MARGIN
+    """Answer the days whose hours can matter, and the instants whose claims and visits can.
+
+    A claim is shorter than the margin; visits count in whole local weeks.
+    """
     return {
-        "first": first,
-        "last": last,
-        "since": datetime.combine(first - MARGIN, time(), UTC),
-        "until": datetime.combine(last + MARGIN, time(), UTC),
+        "first": first - MARGIN,
+        "last": last + MARGIN,
+        "since": datetime.combine(first - WEEK - DAY, time(), UTC),
+        "until": datetime.combine(last + WEEK + 2 * DAY, time(), UTC),
     }
 
 
@@ -187,7 +334,17 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
         visit_type_name=row["visit_type_name"],
         price=row["price"],
         currency_code=row["currency_code"],
-        schedule=Schedule(hours_of(row), _terms(row), tuple(busy), first, last),
+        schedule=Schedule(
+            hours_of(row),
+            _terms(row),
+            tuple(busy),
+            first,
+            last,
+            closed=closed_of(row, first, last),
+            away=tuple(starmap(Span, row["away"] or ())),
+            travel=tuple(starmap(Span, row["travel"] or ())),
+            booked=tuple(starmap(Booked, row["booked"] or ())),
+        ),
     )
 
 
@@ -200,6 +357,12 @@ def _terms(row: asyncpg.Record) -> Terms:
         offset=row["offset_minutes"],
         notice=row["notice_minutes"],
         horizon=row["horizon_days"],
+        from_opening=row["from_opening"],
+        business_days=row["business_days"],
+        capacity=row["capacity"],
+        limits=Limits(
+            row["day_visits"], row["day_minutes"], row["week_visits"], row["week_minutes"]
+        ),
     )
 
 

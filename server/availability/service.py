@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, TIMESTAMP, Uuid, bindparam, delete, func, literal, select
+from sqlalchemy import any_, bindparam, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from server.availability import schedule as schedules
 from server.availability.hours import DAY, local_day
-from server.availability.models import Calendar, Claim
+from server.availability.models import Calendar
 from server.availability.schedule import Offer
-from server.availability.slots import MARGIN, offered
+from server.availability.slots import Refusal, offered, refusal
 from server.core.access import Caller
 from server.core.db import Lock, Reader, Transaction, sql
 from server.core.errors import NotFound, TooLarge, Unauthenticated
@@ -25,6 +25,16 @@ LONGEST_HORIZON = 366
 MOST_SLOTS = 10_000
 
 _OPEN = sql(insert(Calendar).values(doctor_id=bindparam("doctor_id")).on_conflict_do_nothing())
+_PRACTICE = directory.practices()
+_WORKS_THERE = sql(
+    select(literal(1)).where(
+        _PRACTICE.c.practice_id == bindparam("practice"),
+        or_(
+            _PRACTICE.c.doctor_id == func.app_user(),
+            _PRACTICE.c.clinic_id == any_(func.app_clinics()),
+        ),
+    )
+)
 _VERIFIED = directory.verified_doctors()
 _IS_VERIFIED = sql(select(literal(1)).where(_VERIFIED.c.doctor_id == bindparam("doctor")))
 
@@ -61,17 +71,39 @@ def lock_to_edit(practice_id: UUID | None, caller: Caller) -> Lock:
 
 
 async def find_offer(
-    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, start: datetime
+    reader: Reader,
+    practice_id: UUID,
+    visit_type_id: UUID | None,
+    start: datetime,
+    *,
+    moved: UUID | None = None,
 ) -> Offer:
     """Read what decides whether `start` can be booked; NotFound for an unknown practice or type.
 
-    Its schedule has the days around `start`, since the zone is not known before.
+    Its schedule has the days around `start`, since the zone is not known before. The time of the
+    claim `moved` counts as free.
     """
     day = start.date()
-    offer = await schedules.of_practice(reader, practice_id, visit_type_id, day - DAY, day + DAY)
+    offer = await schedules.of_practice(
+        reader, practice_id, visit_type_id, day - DAY, day + DAY, moved=moved
+    )
     if offer is None:
         raise NotFound("There is no such practice or visit type.")
     return offer
+
+
+async def explain(
+    reader: Reader, now: datetime, practice_id: UUID, visit_type_id: UUID | None, start: datetime
+) -> Refusal | None:
+    """Answer why a visit cannot start then, or None; to strangers a taken time is only BUSY.
+
+    NotFound for an unknown practice or type.
+    """
+    offer = await find_offer(reader, practice_id, visit_type_id, start)
+    why = refusal(offer.schedule, start, now)
+    if why and why.is_taken and not await reader.one(_WORKS_THERE, practice=practice_id):
+        return Refusal.BUSY
+    return why
 
 
 async def free_slots(
@@ -112,45 +144,18 @@ async def next_free(reader: Reader, doctor_id: UUID, now: datetime) -> dict[UUID
     return {practice_id: start for practice_id, start in firsts if start}
 
 
-def claim(prefix: str = "claimed") -> CTE:
-    """Take time, as part of a statement of the caller's: removes expired claims in the way, first.
-
-    Its parameters are `claim_id`, `claim_doctor`, `claim_start`, `claim_end`, `claim_kind` and
-    `claim_expire`; a taken time violates the constraint `claim_overlap`.
-    """
-    owner = bindparam("claim_doctor", type_=Uuid)
-    start = bindparam("claim_start", type_=TIMESTAMP(timezone=True))
-    end = bindparam("claim_end", type_=TIMESTAMP(timezone=True))
-    expired = (
-        delete(Claim)
-        .where(
-            Claim.doctor_id == owner,
-            Claim.start_time > start - timedelta(days=MARGIN.days),
-            Claim.start_time < end,
-            Claim.end_time > start,
-            Claim.expire_time <= func.app_now(),
-        )
-        .returning(Claim.claim_id)
-        .cte(f"{prefix}_expired")
-    )
-    # Reading the count makes the deletion come first.
-    gone = select(func.count().label("n")).select_from(expired).subquery()
-    columns = ("claim_id", "doctor_id", "start_time", "end_time", "kind", "expire_time")
-    values = select(
-        bindparam("claim_id", type_=Uuid),
-        owner,
-        start,
-        end,
-        bindparam("claim_kind", type_=Claim.kind.type),
-        bindparam("claim_expire", type_=TIMESTAMP(timezone=True)),
-    ).where(gone.c.n >= 0)
-    return insert(Claim).from_select(columns, values).returning(Claim.claim_id).cte(prefix)
-
-
-def release(claim_ids: CTE, name: str = "released") -> CTE:
-    """Free the time of the claims whose ids are the first column of `claim_ids`."""
-    ids = select(next(iter(claim_ids.c)))
-    return delete(Claim).where(Claim.claim_id.in_(ids)).returning(Claim.claim_id).cte(name)
+async def next_free_of(
+    reader: Reader, doctor_ids: Sequence[UUID], now: datetime, days: int
+) -> dict[UUID, datetime]:
+    """Find the first free start of each of many doctors within `days`; who has none is left out."""
+    today = now.date()
+    offers = await schedules.of_doctors(reader, doctor_ids, today - DAY, today + days * DAY)
+    found: dict[UUID, datetime] = {}
+    for offer in offers:
+        start = next(offered(offer.schedule, now), None)
+        if start:
+            found[offer.doctor_id] = min(start, found.get(offer.doctor_id, start))
+    return found
 
 
 def _from(offer: Offer, first: date | None, days: int, now: datetime) -> Offer:

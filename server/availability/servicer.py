@@ -1,15 +1,29 @@
 """AvailabilityService: messages in, messages out."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import grpc
 
 from carelane.availability.v1 import availability_service_pb2 as pb
 from carelane.availability.v1 import availability_service_pb2_grpc
-from server.availability import edit, messages, service
+from server.availability import (
+    absence,
+    absence_messages,
+    edit,
+    messages,
+    service,
+    travel,
+    visit_type_messages,
+)
+from server.availability.holidays import Kept
 from server.core import rpc, wire
-from server.core.db import Database
-from server.core.errors import EtagMismatch
+from server.core.db import Database, Reader, Transaction
+from server.core.errors import EtagMismatch, Unauthenticated
+from server.core.paging import MAX_SIZE, Pager
+from server.directory import visit_types
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -17,21 +31,23 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServicer):
     """Serves opening hours to those who set them, and free times to everyone."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, pager: Pager) -> None:
         self._db = db
+        self._pager = pager
 
     async def SetAvailability(
         self, request: pb.SetAvailabilityRequest, context: Context
     ) -> pb.SetAvailabilityResponse:
         rules = messages.to_rules(request.rules)
         overrides = messages.to_overrides(request.overrides)
+        extras = messages.to_extras(request.extra_openings)
         caller, practice_id = rpc.caller(), wire.to_optional_id(request.practice_id, "practice_id")
         lock = service.lock_to_edit(practice_id, caller)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             old = await edit.find_hours(tx, practice_id)
             _check_etag(request.etag, messages.etag(old.revision))
             saved = await edit.set_hours(
-                tx, old, rules, overrides, allow_stranded=request.allow_stranded
+                tx, old, rules, overrides, extras, allow_stranded=request.allow_stranded
             )
             availability = messages.from_hours(saved)
             return tx.answer(pb.SetAvailabilityResponse(availability=availability))
@@ -45,16 +61,230 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         return pb.GetAvailabilityResponse(availability=messages.from_hours(found))
 
     async def GetSlots(self, request: pb.GetSlotsRequest, context: Context) -> pb.GetSlotsResponse:
-        days = await service.free_slots(
-            self._db,
-            self._db.clock.now(),
-            wire.to_id(request.doctor_id, "doctor_id"),
-            practice_id=wire.to_optional_id(request.practice_id, "practice_id"),
-            visit_type_id=wire.to_optional_id(request.visit_type_id, "visit_type_id"),
-            first=wire.to_optional_date(request, "from_date"),
-            days=request.days or service.DEFAULT_DAYS,
-        )
+        async with self._reader() as reader:
+            days = await service.free_slots(
+                reader,
+                self._db.clock.now(),
+                wire.to_id(request.doctor_id, "doctor_id"),
+                practice_id=wire.to_optional_id(request.practice_id, "practice_id"),
+                visit_type_id=wire.to_optional_id(request.visit_type_id, "visit_type_id"),
+                first=wire.to_optional_date(request, "from_date"),
+                days=request.days or service.DEFAULT_DAYS,
+            )
         return pb.GetSlotsResponse(days=map(messages.from_slots, days))
+
+    async def CreateVisitType(
+        self, request: pb.CreateVisitTypeRequest, context: Context
+    ) -> pb.CreateVisitTypeResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        rules, currency = visit_type_messages.to_rules(request.rules)
+        lock = service.lock_by_practice(practice_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            row = await visit_types.create(tx, practice_id, rules, currency)
+            made = visit_type_messages.from_row(row)
+            return tx.answer(pb.CreateVisitTypeResponse(visit_type=made))
+
+    async def UpdateVisitType(
+        self, request: pb.UpdateVisitTypeRequest, context: Context
+    ) -> pb.UpdateVisitTypeResponse:
+        visit_type_id = wire.to_id(request.visit_type_id, "visit_type_id")
+        rules, currency = visit_type_messages.to_rules(request.rules)
+        lock = visit_types.lock(visit_type_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            old = await visit_types.find(tx, visit_type_id)
+            _check_etag(request.etag, visit_type_messages.etag(old["revision"]))
+            row = await visit_types.replace(tx, old, rules, currency)
+            saved = visit_type_messages.from_row(row)
+            return tx.answer(pb.UpdateVisitTypeResponse(visit_type=saved))
+
+    async def ListVisitTypes(
+        self, request: pb.ListVisitTypesRequest, context: Context
+    ) -> pb.ListVisitTypesResponse:
+        practice_id = wire.to_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await visit_types.of_practice(tx, practice_id, **self._place(request))
+        page, token = self._page(request, rows, "name", "visit_type_id")
+        return pb.ListVisitTypesResponse(
+            visit_types=map(visit_type_messages.from_row, page), next_page_token=token
+        )
+
+    async def AddTimeOff(
+        self, request: pb.AddTimeOffRequest, context: Context
+    ) -> pb.AddTimeOffResponse:
+        start = wire.to_time(request.start_time, "start_time")
+        end = wire.to_time(request.end_time, "end_time")
+        async with self._own_calendar(request) as tx:
+            row = await absence.add_time_off(tx, start, end, allow_stranded=request.allow_stranded)
+            added = absence_messages.from_time_off(row)
+            return tx.answer(pb.AddTimeOffResponse(time_off=added))
+
+    async def RemoveTimeOff(
+        self, request: pb.RemoveTimeOffRequest, context: Context
+    ) -> pb.RemoveTimeOffResponse:
+        time_off_id = wire.to_id(request.time_off_id, "time_off_id")
+        async with self._own_calendar(request) as tx:
+            await absence.remove_time_off(tx, time_off_id)
+            return tx.answer(pb.RemoveTimeOffResponse())
+
+    async def ListTimeOff(
+        self, request: pb.ListTimeOffRequest, context: Context
+    ) -> pb.ListTimeOffResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await absence.time_off(tx, **self._place(request))
+        page, token = self._page(request, rows, "start_time", "time_off_id")
+        return pb.ListTimeOffResponse(
+            time_off=map(absence_messages.from_time_off, page), next_page_token=token
+        )
+
+    async def AddClosure(
+        self, request: pb.AddClosureRequest, context: Context
+    ) -> pb.AddClosureResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        first = wire.to_date(request.first_date, "first_date")
+        last = wire.to_date(request.last_date, "last_date")
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            row = await absence.add_closure(
+                tx,
+                clinic_id,
+                first,
+                last,
+                name=request.name,
+                allow_stranded=request.allow_stranded,
+            )
+            return tx.answer(pb.AddClosureResponse(closure=absence_messages.from_closure(row)))
+
+    async def RemoveClosure(
+        self, request: pb.RemoveClosureRequest, context: Context
+    ) -> pb.RemoveClosureResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        closure_id = wire.to_id(request.closure_id, "closure_id")
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            await absence.remove_closure(tx, clinic_id, closure_id)
+            return tx.answer(pb.RemoveClosureResponse())
+
+    async def ListClosures(
+        self, request: pb.ListClosuresRequest, context: Context
+    ) -> pb.ListClosuresResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await absence.closures(tx, clinic_id, **self._place(request))
+        page, token = self._page(request, rows, "first_day", "closure_id")
+        return pb.ListClosuresResponse(
+            closures=map(absence_messages.from_closure, page), next_page_token=token
+        )
+
+    async def SetPublicHolidays(
+        self, request: pb.SetPublicHolidaysRequest, context: Context
+    ) -> pb.SetPublicHolidaysResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        wanted = Kept(
+            request.observed, request.country_code, request.subdivision, tuple(request.open_on)
+        )
+        async with self._clinic_calendars(request, clinic_id) as tx:
+            _, revision, today = await absence.public_holidays(tx, clinic_id)
+            _check_etag(request.etag, absence_messages.etag(revision))
+            kept, revision = await absence.set_public_holidays(
+                tx, clinic_id, wanted, allow_stranded=request.allow_stranded
+            )
+            saved = absence_messages.from_kept(clinic_id, kept, revision, today.year)
+            return tx.answer(pb.SetPublicHolidaysResponse(public_holidays=saved))
+
+    async def GetPublicHolidays(
+        self, request: pb.GetPublicHolidaysRequest, context: Context
+    ) -> pb.GetPublicHolidaysResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            kept, revision, today = await absence.public_holidays(tx, clinic_id)
+        year = request.year or today.year
+        found = absence_messages.from_kept(clinic_id, kept, revision, year)
+        return pb.GetPublicHolidaysResponse(public_holidays=found)
+
+    async def ExplainTime(
+        self, request: pb.ExplainTimeRequest, context: Context
+    ) -> pb.ExplainTimeResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            why = await service.explain(
+                tx,
+                tx.now,
+                wire.to_id(request.practice_id, "practice_id"),
+                wire.to_optional_id(request.visit_type_id, "visit_type_id"),
+                wire.to_time(request.start_time, "start_time"),
+            )
+        return pb.ExplainTimeResponse(explanation=messages.from_refusal(why))
+
+    async def PreviewScheduleChange(
+        self, request: pb.PreviewScheduleChangeRequest, context: Context
+    ) -> pb.PreviewScheduleChangeResponse:
+        rules = messages.to_rules(request.rules)
+        overrides = messages.to_overrides(request.overrides)
+        extras = messages.to_extras(request.extra_openings)
+        practice_id = wire.to_optional_id(request.practice_id, "practice_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            old = await edit.find_hours(tx, practice_id)
+            new = edit.changed(old, rules, overrides, extras)
+            visits = await edit.would_strand(tx, old, new)
+        return pb.PreviewScheduleChangeResponse(
+            stranded_visits=map(messages.from_stranded, visits[:MAX_SIZE]),
+            stranded_count=len(visits),
+        )
+
+    async def SetTravelTime(
+        self, request: pb.SetTravelTimeRequest, context: Context
+    ) -> pb.SetTravelTimeResponse:
+        clinic_id = wire.to_id(request.clinic_id, "clinic_id")
+        other_id = wire.to_id(request.other_clinic_id, "other_clinic_id")
+        async with self._own_calendar(request) as tx:
+            await travel.set_minutes(tx, clinic_id, other_id, request.minutes)
+            saved = messages.from_travel((clinic_id, other_id, request.minutes))
+            return tx.answer(pb.SetTravelTimeResponse(way=saved))
+
+    async def ListTravelTimes(
+        self, request: pb.ListTravelTimesRequest, context: Context
+    ) -> pb.ListTravelTimesResponse:
+        async with self._db.transaction(rpc.caller()) as tx:
+            rows = await travel.of_doctor(tx, **self._place(request))
+        page, token = self._page(request, rows, "first_clinic_id", "second_clinic_id")
+        return pb.ListTravelTimesResponse(
+            ways=map(messages.from_travel, page), next_page_token=token
+        )
+
+    def _own_calendar(self, request: Any) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction, once a request_id, that holds the calling doctor's calendar."""
+        caller = rpc.caller()
+        if caller.user_id is None:
+            raise Unauthenticated
+        lock = absence.lock_doctor(caller.user_id)
+        return self._db.transaction(caller, once=request, lock=lock)
+
+    def _clinic_calendars(
+        self, request: Any, clinic_id: UUID
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction, once a request_id, that holds the calendars of a clinic's doctors."""
+        lock = absence.lock_clinic(clinic_id)
+        return self._db.transaction(rpc.caller(), once=request, lock=lock)
+
+    def _place(self, request: Any) -> dict[str, Any]:
+        """Answer after which row the page starts, and one row more than it has."""
+        after = self._pager.start(request.page_token, rpc.caller(), request)
+        return {"after": after, "limit": self._pager.size(request.page_size) + 1}
+
+    def _page(self, request: Any, rows: list[Any], *columns: str) -> tuple[list[Any], str]:
+        """Cut the page off the rows, and make the token of the next one."""
+        size = self._pager.size(request.page_size)
+        if len(rows) <= size:
+            return rows, ""
+        last = [rows[size - 1][column] for column in columns]
+        return rows[:size], self._pager.next(last, rpc.caller(), request)
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Reader]:
+        """Read in the name of who is signed in: they are offered what they hold themselves."""
+        caller = rpc.caller()
+        if caller.user_id is None:
+            yield self._db
+        else:
+            async with self._db.transaction(caller) as tx:
+                yield tx
 
 
 def _check_etag(given: str, current: str) -> None:

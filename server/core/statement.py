@@ -45,6 +45,10 @@ class Statement:
         self.parameters = tuple(_parameter(compiled, name) for name in compiled.positiontup or ())
         self.names = frozenset(p.name for p in self.parameters)
 
+    def only(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Answer those of the values that the statement takes."""
+        return {name: value for name, value in values.items() if name in self.names}
+
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Answer the positional values; TypeError for one that is missing or not known."""
         if not self.names.issuperset(values):

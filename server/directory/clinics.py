@@ -159,16 +159,23 @@ def currency_of(country_code: str) -> str:
     return str(get_territory_currencies(country_code)[0])
 
 
+def check_price(price: tuple[Decimal, str], currency: str, field: str) -> Decimal:
+    """Answer the amount; InvalidField unless it is in the currency, with no more decimals."""
+    amount, given = price
+    if given != currency:
+        raise InvalidField(
+            f"{field}.currency_code", f"must be {currency}, as in the clinic's country"
+        )
+    decimals = get_currency_precision(currency)
+    if amount < 0 or amount != round(amount, decimals):
+        raise InvalidField(field, f"must not be negative nor have more than {decimals} decimals")
+    return amount
+
+
 def _fee(fee: tuple[Decimal, str] | None, currency: str) -> Decimal:
     if fee is None:
         raise InvalidField("fee", "is needed with new_clinic")
-    amount, given = fee
-    if given != currency:
-        raise InvalidField("fee.currency_code", f"must be {currency}, as in the clinic's country")
-    decimals = get_currency_precision(currency)
-    if amount < 0 or amount != round(amount, decimals):
-        raise InvalidField("fee", f"must not be negative nor have more than {decimals} decimals")
-    return amount
+    return check_price(fee, currency, "fee")
 
 
 def _phone(text: str) -> str:

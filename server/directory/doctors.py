@@ -43,7 +43,7 @@ _VISIT_TYPES = (
             )
         )
     )
-    .where(VisitType.practice_id == Practice.practice_id)
+    .where(VisitType.practice_id == Practice.practice_id, ~VisitType.retired)
     .scalar_subquery()
 )
 _PRACTICE = {

@@ -225,8 +225,11 @@ class Practice(Base):
 class VisitType(Base):
     """One kind of visit at a practice.
 
-    Starts lie on a grid of `interval_minutes` from the local hour plus `offset_minutes`. A visit
-    can be booked from `notice_minutes` ahead up to `horizon_days` local days ahead.
+    Starts lie on a grid of `interval_minutes` from the local hour plus `offset_minutes`, or, with
+    `from_opening`, from the start of each window. A visit can be booked from `notice_minutes` ahead
+    up to `horizon_days` local days ahead, with `business_days` only those from Monday to Friday.
+    Up to `capacity` patients come at one start. The limits count local days and weeks at the
+    clinic; None is no limit. What is retired is not offered.
     """
 
     __tablename__ = "visit_type"
@@ -235,6 +238,11 @@ class VisitType(Base):
         CheckConstraint("interval_minutes BETWEEN 1 AND 1440", name="interval_minutes"),
         CheckConstraint("buffer_before_minutes >= 0 AND buffer_after_minutes >= 0", name="buffers"),
         CheckConstraint("price >= 0", name="price"),
+        CheckConstraint("capacity BETWEEN 1 AND 1000", name="capacity"),
+        CheckConstraint(
+            "least(day_visits, day_minutes, week_visits, week_minutes) > 0", name="limits"
+        ),
+        CheckConstraint("NOT (retired AND is_default)", name="retired"),
         Index(
             "visit_type_default",
             "practice_id",
@@ -256,3 +264,13 @@ class VisitType(Base):
     horizon_days: Mapped[int] = mapped_column(server_default=text("60"))
     price: Mapped[Decimal]
     is_default: Mapped[bool] = mapped_column(server_default=text("false"))
+    from_opening: Mapped[bool] = mapped_column(server_default=text("false"))
+    business_days: Mapped[bool] = mapped_column(server_default=text("false"))
+    capacity: Mapped[int] = mapped_column(server_default=text("1"))
+    day_visits: Mapped[int | None]
+    day_minutes: Mapped[int | None]
+    week_visits: Mapped[int | None]
+    week_minutes: Mapped[int | None]
+    retired: Mapped[bool] = mapped_column(server_default=text("false"))
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    update_time: Mapped[datetime] = mapped_column(server_default=NOW)

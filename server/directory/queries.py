@@ -2,7 +2,15 @@
 
 from sqlalchemy import Subquery, and_, select
 
-from server.directory.models import City, Clinic, DoctorProfile, Practice, VisitType
+from server.directory.models import (
+    City,
+    Clinic,
+    DoctorProfile,
+    DoctorSpecialty,
+    Practice,
+    Specialty,
+    VisitType,
+)
 
 
 def practices() -> Subquery:
@@ -32,22 +40,42 @@ def practices() -> Subquery:
     )
 
 
+def clinics() -> Subquery:
+    """One row a clinic: its zone and its country."""
+    return (
+        select(Clinic.clinic_id, Clinic.time_zone, City.country_code)
+        .join(City, City.city_id == Clinic.city_id)
+        .subquery("clinics")
+    )
+
+
 def visit_types() -> Subquery:
-    """One row a visit type: length, buffers, grid, notice, horizon and price."""
-    return select(
-        VisitType.visit_type_id,
-        VisitType.practice_id,
-        VisitType.name.label("visit_type_name"),
-        VisitType.length_minutes,
-        VisitType.buffer_before_minutes,
-        VisitType.buffer_after_minutes,
-        VisitType.interval_minutes,
-        VisitType.offset_minutes,
-        VisitType.notice_minutes,
-        VisitType.horizon_days,
-        VisitType.price,
-        VisitType.is_default,
-    ).subquery("visit_types")
+    """One row a visit type that is offered: length, buffers, grid, horizon, limits, price."""
+    return (
+        select(
+            VisitType.visit_type_id,
+            VisitType.practice_id,
+            VisitType.name.label("visit_type_name"),
+            VisitType.length_minutes,
+            VisitType.buffer_before_minutes,
+            VisitType.buffer_after_minutes,
+            VisitType.interval_minutes,
+            VisitType.offset_minutes,
+            VisitType.from_opening,
+            VisitType.notice_minutes,
+            VisitType.horizon_days,
+            VisitType.business_days,
+            VisitType.capacity,
+            VisitType.day_visits,
+            VisitType.day_minutes,
+            VisitType.week_visits,
+            VisitType.week_minutes,
+            VisitType.price,
+            VisitType.is_default,
+        )
+        .where(~VisitType.retired)
+        .subquery("visit_types")
+    )
 
 
 def verified_doctors() -> Subquery:
@@ -57,3 +85,25 @@ def verified_doctors() -> Subquery:
         .where(DoctorProfile.verification_status == "verified")
         .subquery("verified_doctors")
     )
+
+
+def fields() -> Subquery:
+    """One row a practice and specialty of its doctor, with the clinic's city."""
+    return (
+        select(
+            Practice.practice_id,
+            Practice.doctor_id,
+            DoctorSpecialty.specialty_id,
+            Clinic.city_id,
+        )
+        .join(DoctorSpecialty, DoctorSpecialty.doctor_id == Practice.doctor_id)
+        .join(Clinic, Clinic.clinic_id == Practice.clinic_id)
+        .where(Practice.status == "active")
+        .subquery("fields")
+    )
+
+
+def slugs() -> tuple[Subquery, Subquery]:
+    """The slugs of specialties and of cities, by id."""
+    specialties = select(Specialty.specialty_id, Specialty.slug).subquery("specialty_slugs")
+    return specialties, select(City.city_id, City.slug).subquery("city_slugs")

@@ -1,10 +1,12 @@
 """Who is told what when something happens in another domain."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Text, any_, bindparam, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from server.appointment import view
 from server.core.db import Transaction, sql
@@ -12,8 +14,16 @@ from server.core.errors import NotFound
 from server.core.outbox import Event, Handler
 from server.directory.reference import CLINICS
 from server.notification import service, wording
+from server.waitlist import offers
 
 _clinics = CLINICS.subquery()
+TO_COME = sql(
+    view.ALL.where(
+        view.VISIT.c.practice_id == bindparam("practice"),
+        view.VISIT.c.local_date == bindparam("day"),
+        view.VISIT.c.status == any_(literal(["booked", "checked_in"], ARRAY(Text))),
+    ).order_by(view.VISIT.c.start_time.desc())
+)
 CLINIC = sql(select(_clinics.c.name).where(_clinics.c.clinic_id == bindparam("clinic")))
 
 
@@ -21,7 +31,7 @@ async def tell_patient(tx: Transaction, event: Event) -> None:
     """Tell the patient what became of a visit."""
     visit = await _visit(tx, event.subject_id)
     words = wording.for_patient(event.topic, visit)
-    await service.tell(tx, event, _kind(event), {visit["patient_id"]: words})
+    await service.tell(tx, event, _kind(event), {visit["account_id"]: words})
 
 
 async def tell_both(tx: Transaction, event: Event) -> None:
@@ -30,9 +40,26 @@ async def tell_both(tx: Transaction, event: Event) -> None:
     A doctor who called it off knows; a patient who did so is told, as a receipt.
     """
     visit = await _visit(tx, event.subject_id)
-    told = {visit["patient_id"]: wording.for_patient(event.topic, visit)}
+    told = {visit["account_id"]: wording.for_patient(event.topic, visit)}
     if visit["cancelled_by"] != "doctor":
         told[visit["doctor_id"]] = wording.for_doctor(event.topic, visit)
+    await service.tell(tx, event, _kind(event), told)
+
+
+async def tell_waiting(tx: Transaction, event: Event) -> None:
+    """Tell who waits of a time that is kept for them, or that it went to the next one."""
+    offer: Any = await tx.one(offers.TOLD, offer=event.subject_id)
+    if offer is None:
+        raise NotFound
+    words = wording.for_waiting(event.topic, offer)
+    await service.tell(tx, event, _kind(event), {offer["patient_id"]: words})
+
+
+async def tell_late(tx: Transaction, event: Event) -> None:
+    """Tell the patients of the day who wait or are still to come that the doctor is late."""
+    day, minutes = date.fromisoformat(event.payload["local_date"]), event.payload["late_minutes"]
+    visits: Sequence[Any] = await tx.all(TO_COME, practice=event.subject_id, day=day)
+    told = {visit["account_id"]: wording.late(visit, minutes) for visit in visits}
     await service.tell(tx, event, _kind(event), told)
 
 
@@ -58,10 +85,14 @@ async def tell_member(tx: Transaction, event: Event) -> None:
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = {
     "appointment.booked": (tell_both,),
+    "appointment.moved": (tell_both,),
     "appointment.confirmed": (tell_patient,),
     "appointment.cancelled": (tell_both,),
     "appointment.completed": (tell_patient,),
     "appointment.no_show": (tell_patient,),
+    "waitlist.offered": (tell_waiting,),
+    "waitlist.lapsed": (tell_waiting,),
+    "queue.running_late": (tell_late,),
     "doctor.verified": (tell_verified,),
     "doctor.rejected": (tell_rejected,),
     "clinic.member_added": (tell_member,),

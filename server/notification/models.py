@@ -18,7 +18,8 @@ class Notification(Base):
         CheckConstraint(
             "kind IN ('appointment_booked', 'appointment_confirmed', 'appointment_cancelled',"
             " 'appointment_completed', 'appointment_no_show', 'doctor_verified',"
-            " 'doctor_rejected', 'clinic_joined')",
+            " 'doctor_rejected', 'clinic_joined', 'appointment_moved', 'waitlist_offered',"
+            " 'waitlist_lapsed', 'queue_running_late')",
             name="kind",
         ),
         Index("notification_user", "user_id", "create_time", "notification_id"),

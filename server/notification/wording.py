@@ -26,19 +26,26 @@ class Words(NamedTuple):
 def for_patient(topic: str, visit: Mapping[str, Any]) -> Words:
     """Tell the patient what became of their visit."""
     doctor, clinic, when = visit["doctor_name"], visit["clinic_name"], _when(visit)
+    who, whose = _who(visit)
     match topic:
         case "appointment.booked":
             place = visit["clinic_address"]
-            return Words("Appointment booked", f"{doctor} sees you on {when} at {clinic}, {place}.")
+            return Words(
+                "Appointment booked", f"{doctor} sees {who} on {when} at {clinic}, {place}."
+            )
+        case "appointment.moved":
+            return Words("Appointment moved", f"{doctor} now sees {who} on {when} at {clinic}.")
         case "appointment.confirmed":
-            return Words("Appointment confirmed", f"{clinic} expects you on {when}, with {doctor}.")
+            return Words(
+                "Appointment confirmed", f"{clinic} expects {who} on {when}, with {doctor}."
+            )
         case "appointment.cancelled":
-            text = f"Your appointment with {doctor} on {when} at {clinic} {_called_off(visit)}"
+            text = f"{whose} appointment with {doctor} on {when} at {clinic} {_called_off(visit)}"
             return Words("Appointment cancelled", text)
         case "appointment.completed":
-            return Words("Visit completed", f"You saw {doctor} on {when} at {clinic}.")
+            return Words("Visit completed", f"{doctor} saw {who} on {when} at {clinic}.")
         case "appointment.no_show":
-            text = f"{doctor} did not see you on {when} at {clinic}."
+            text = f"{doctor} did not see {who} on {when} at {clinic}."
             return Words("Appointment missed", text + " If this is wrong, speak to the clinic.")
     raise LookupError(topic)
 
@@ -50,10 +57,41 @@ def for_doctor(topic: str, visit: Mapping[str, Any]) -> Words:
     match topic:
         case "appointment.booked":
             return Words("New appointment", f"{patient} comes on {when} to {clinic}.")
+        case "appointment.moved":
+            return Words("Appointment moved", f"{patient} now comes on {when} to {clinic}.")
         case "appointment.cancelled":
             text = f"{patient}, on {when} at {clinic}: the visit {_called_off(visit)}"
             return Words("Appointment cancelled", text)
     raise LookupError(topic)
+
+
+def for_waiting(topic: str, offer: Mapping[str, Any]) -> Words:
+    """Tell who waits what became of a time that was kept for them."""
+    doctor, clinic, when = offer["doctor_name"], offer["clinic_name"], _when(offer)
+    if topic == "waitlist.lapsed":
+        text = f"{when} with {doctor} at {clinic} went to the next one. You go on waiting."
+        return Words("An offer has ended", text)
+    zone = ZoneInfo(offer["time_zone"])
+    until = f"{offer['expire_time'].astimezone(zone):%H:%M}"
+    text = f"{doctor} can see you on {when} at {clinic}. Accept it by {until}."
+    return Words("A time came free", text)
+
+
+def late(visit: Mapping[str, Any], minutes: int) -> Words:
+    """Tell a patient of today how late the doctor is; 0 minutes is on time again."""
+    doctor, clinic, when = visit["doctor_name"], visit["clinic_name"], _when(visit)
+    text = f"Your appointment at {clinic} is on {when}."
+    if not minutes:
+        return Words("On time again", f"{doctor} is on time again. {text}")
+    behind = "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return Words("Running late", f"{doctor} is about {behind} late today. {text}")
+
+
+def _who(visit: Mapping[str, Any]) -> tuple[str, str]:
+    """Answer who is treated and whose the visit is, to the reader who booked it."""
+    if visit["patient_id"] == visit["account_id"]:
+        return "you", "Your"
+    return visit["patient_name"], f"{visit['patient_name']}'s"
 
 
 def verified() -> Words:

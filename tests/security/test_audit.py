@@ -1,7 +1,7 @@
 """Every RPC that changes something leaves an audit row, and tells whom it concerns."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,13 +9,15 @@ import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.timeofday_pb2 import TimeOfDay
 from prometheus_client import CollectorRegistry
 
 from carelane.admin.v1 import admin_service_pb2
 from carelane.auth.v1 import user_pb2
-from carelane.availability.v1 import availability_pb2
+from carelane.availability.v1 import availability_pb2, visit_type_pb2
 from carelane.directory.v1 import clinic_pb2
+from carelane.patient.v1 import dependant_pb2
 from launch.postgres import EmbeddedPostgres
 from server import app as apps
 from server import work
@@ -26,7 +28,8 @@ from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
 from server.settings import Settings
-from tests.rows import add
+from server.waitlist import jobs as waitlist
+from tests.rows import add, add_clinic
 
 PASSWORD = "correct horse battery"
 # An exchange of tokens changes nothing that a person did: the session's opening is audited.
@@ -134,7 +137,38 @@ async def open_practice(walk: Walk, token: str) -> Any:
         fee={"currency_code": "INR", "units": 500},
     )
     await walk.call("availability.SetAvailability", token, rules=open_every_day())
+    practice_id = answer.profile.doctor.practices[0].practice_id
+    await walk.call("appointment.SetCancelPolicy", token, practice_id=practice_id)
     return answer.profile
+
+
+async def edit_rules(walk: Walk, token: str, profile: Any) -> None:
+    """Change all that decides when a practice can be booked."""
+    rules = visit_type_pb2.BookingRules(
+        name="Talk", length_minutes=20, horizon_days=30, price={"currency_code": "INR"}
+    )
+    practice = {"practice_id": profile.doctor.practices[0].practice_id}
+    made = await walk.call("availability.CreateVisitType", token, **practice, rules=rules)
+    kept = {"visit_type_id": made.visit_type.visit_type_id}
+    await walk.call("availability.UpdateVisitType", token, **kept, rules=rules)
+    span = {"start_time": {"seconds": 4102444800}, "end_time": {"seconds": 4102448400}}
+    added = await walk.call("availability.AddTimeOff", token, **span)
+    gone = {"time_off_id": added.time_off.time_off_id}
+    await walk.call("availability.RemoveTimeOff", token, **gone)
+    clinic = {"clinic_id": profile.doctor.practices[0].clinic.clinic_id}
+    day = {"year": 2100, "month": 1, "day": 1}
+    closed = await walk.call(
+        "availability.AddClosure", token, **clinic, first_date=day, last_date=day
+    )
+    gone = {"closure_id": closed.closure.closure_id}
+    await walk.call("availability.RemoveClosure", token, **clinic, **gone)
+    await walk.call("availability.SetPublicHolidays", token, **clinic)
+    other = await add_clinic(walk.owner)
+    await add(
+        walk.owner, "practice", doctor_id=UUID(profile.doctor.doctor_id), clinic_id=other, fee=1
+    )
+    ways = {**clinic, "other_clinic_id": str(other), "minutes": 20}
+    await walk.call("availability.SetTravelTime", token, **ways)
 
 
 async def book(walk: Walk, token: str, doctor: UUID, count: int) -> list[Any]:
@@ -166,6 +200,8 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     doctor_email, doctor_id = doctor
     token = (await walk.login(patient)).access_token
     visits = [{"appointment_id": v.appointment_id} for v in await book(walk, token, doctor_id, 3)]
+    await hold_and_release(walk, token, doctor_id)
+    await move_there_and_back(walk, token, visits[1])
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.ConfirmAppointment", own, **visits[0])
     await walk.call("appointment.CancelAppointment", token, **visits[2])
@@ -173,6 +209,43 @@ async def follow_visits(walk: Walk, doctor: tuple[str, UUID], patient: str) -> N
     own = (await walk.login(doctor_email)).access_token
     await walk.call("appointment.CompleteAppointment", own, **visits[0])
     await walk.call("appointment.MarkNoShow", own, **visits[1])
+    await walk.call("appointment.UndoNoShow", own, **visits[1])
+    await walk.call("appointment.MarkNoShow", own, **visits[1])
+
+
+async def run_queue(walk: Walk, doctor: tuple[str, UUID], patient: str) -> None:
+    """Check patients in on two days, and call one in turn and one out of turn."""
+    for call in ("CallNext", "StartConsultation"):
+        token = (await walk.login(patient)).access_token
+        (visit,) = await book(walk, token, doctor[1], 1)
+        walk.clock.set(visit.start_time.ToDatetime(UTC))
+        own = (await walk.login(doctor[0])).access_token
+        named = {"appointment_id": visit.appointment_id}
+        await walk.call("queue.CheckIn", own, **named)
+        at = {"practice_id": visit.practice_id}
+        await walk.call("queue.SetQueueSettings", own, **at, no_show_grace_minutes=45)
+        await walk.call("queue.RunningLate", own, **at, late_minutes=20)
+        await walk.call(f"queue.{call}", own, **(at if call == "CallNext" else named))
+
+
+async def hold_and_release(walk: Walk, token: str, doctor_id: UUID) -> None:
+    """Hold a free time and give it back."""
+    slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor_id))
+    time = {
+        "practice_id": slots.days[-1].practice_id,
+        "start_time": slots.days[-1].slots[0].start_time,
+    }
+    held = await walk.call("appointment.HoldSlot", token, **time)
+    await walk.call("appointment.ReleaseHold", token, hold_id=held.hold.hold_id)
+
+
+async def move_there_and_back(walk: Walk, token: str, visit: dict[str, str]) -> None:
+    """Move a visit by half an hour, and back."""
+    found = await walk.call("appointment.GetAppointment", token, **visit)
+    first = found.appointment.start_time
+    later = Timestamp(seconds=first.seconds + 1800)
+    for start in (later, first):
+        await walk.call("appointment.RescheduleAppointment", token, **visit, start_time=start)
 
 
 async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str) -> None:
@@ -199,6 +272,33 @@ async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
     await database.close()
 
 
+async def wait_for_times(walk: Walk, postgres: EmbeddedPostgres, patient: str) -> None:
+    """Wait for a time of the practice, refuse one, accept the next, and wait again in vain."""
+    token = (await walk.login(patient)).access_token
+    visits = (await walk.call("appointment.ListAppointments", token)).appointments
+    until = walk.clock.now().date() + timedelta(days=60)
+    day = {"year": until.year, "month": until.month, "day": until.day}
+    wish = {"practice_id": visits[0].practice_id, "until_date": day}
+    for answer in ("DeclineOffer", "AcceptOffer", ""):
+        if answer != "AcceptOffer":
+            await walk.call("waitlist.JoinWaitlist", token, **wish)
+        await make_offers(postgres, walk.clock)
+        (entry,) = (await walk.call("waitlist.ListMyWaitlist", token)).entries
+        if answer:
+            await walk.call(f"waitlist.{answer}", token, offer_id=entry.offer.offer_id)
+        else:
+            await walk.call("waitlist.LeaveWaitlist", token, entry_id=entry.entry_id)
+
+
+async def make_offers(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
+    """Offer free times to who waits, as the workers do."""
+    await deliver(postgres, clock)
+    database = await Database.connect(postgres.worker_dsn, clock, size=1)
+    while await waitlist.offer(database):
+        pass
+    await database.close()
+
+
 async def told(owner: Any, user_id: UUID) -> list[str]:
     rows = await owner.fetch("SELECT kind FROM notification WHERE user_id = $1", user_id)
     return sorted(row["kind"] for row in rows)
@@ -213,7 +313,16 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call(
         "auth.ChangePassword", token, current_password=PASSWORD, new_password=PASSWORD[::-1]
     )
+    added = await walk.call(
+        "patient.AddDependant",
+        token,
+        full_name="Kiran Roy",
+        relation=dependant_pb2.RELATION_CHILD,
+    )
+    await walk.call("patient.EndDependant", token, patient_id=added.dependant.patient_id)
     await walk.call("notification.MarkNotificationsRead", token, all=True)
+    await walk.call("calendar.RotateCalendarFeed", token)
+    await walk.call("calendar.RevokeCalendarFeed", token)
     await walk.call("auth.Logout", token)
 
 
@@ -235,6 +344,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     doctor = await walk.register(user_pb2.ROLE_DOCTOR, "Dr. Meera Iyer")
     patient = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
     profile = await open_practice(walk, (await walk.login(doctor[0])).access_token)
+    await edit_rules(walk, (await walk.login(doctor[0])).access_token, profile)
     await walk.call(
         "admin.VerifyDoctor",
         await make_admin(walk),
@@ -242,17 +352,20 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
         decision=admin_service_pb2.VERIFICATION_DECISION_APPROVE,
     )
     await follow_visits(walk, doctor, patient[0])
+    await run_queue(walk, doctor, patient[0])
     await change_members(walk, doctor[0], profile.doctor.practices[0].clinic.clinic_id, patient[0])
     await deliver(postgres, walk.clock)
-    visits = ["booked"] * 3 + ["cancelled", "completed", "confirmed", "no_show"]
+    visits = [*["booked"] * 5, "cancelled", "completed", "confirmed", *["moved", "no_show"] * 2]
     assert await told(walk.owner, patient[1]) == sorted(
         [*(f"appointment_{state}" for state in visits), "clinic_joined"]
     )
     assert await told(walk.owner, doctor[1]) == [
-        *["appointment_booked"] * 3,
+        *["appointment_booked"] * 5,
         "appointment_cancelled",
+        *["appointment_moved"] * 2,
         "doctor_verified",
     ]
+    await wait_for_times(walk, postgres, patient[0])
     await change_account(walk, patient[0])
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing

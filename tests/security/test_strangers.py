@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 from server.core.access import ANONYMOUS, Caller
 from server.core.db import Database, Statement, sql
 from server.core.schema import Base
-from tests.rows import NOW, add, add_person, add_practice, add_visit
+from tests.rows import NOW, Practice, add, add_person, add_practice, add_visit
 from tests.security.test_catalogue import TABLES, of_class
 
 HIDDEN = of_class("person", "clinic", "system")
@@ -23,9 +23,18 @@ OWN = {
     "refresh_token",
     "idempotency",
     "notification",
+    "calendar_feed",
     "appointment",
     "payment_transaction",
+    "hold",
+    "patient",
+    "waitlist_entry",
+    "waitlist_offer",
 }
+
+QUEUE = ["queue_day", "queue_ticket", "queue_setting"]
+WHERE = ("clinic_id", "practice_id")
+WAITLIST = ["waitlist_entry", "waitlist_offer"]
 
 
 @pytest.fixture
@@ -48,16 +57,54 @@ async def rows(owner: Any) -> dict[str, UUID]:
     )
     licence = {"licence_council": str(uuid4()), "licence_number": "1", "licence_year": 2011}
     await add(owner, "verification", **doctor, **licence)
+    await add_hold(owner, practice, patient)
+    await add_queue(owner, practice, visit)
+    await add_waiting(owner, practice, patient)
     await add_credentials(owner, patient)
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
     await add(owner, "notification", user_id=patient, subject_id=visit, create_time=NOW, **told)
+    await add(owner, "calendar_feed", user_id=patient, token_hash=uuid4().bytes)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
     await add(owner, "clinic_feed", **clinic)
     await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
     return {"patient": patient, "doctor": practice.doctor_id, "staff": staff}
+
+
+async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
+    time = {"start_time": NOW, "end_time": NOW + timedelta(minutes=30)}
+    until = {"expire_time": NOW + timedelta(minutes=10)}
+    hold_id, doctor = uuid4(), {"doctor_id": practice.doctor_id}
+    await add(owner, "calendar", **doctor)
+    await add(owner, "claim", claim_id=hold_id, kind="hold", **doctor, **time, **until)
+    ids = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id, **doctor}
+    ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "holder_id": holder}
+    await add(owner, "hold", **ids, **time, **until)
+
+
+async def add_waiting(owner: Any, practice: Practice, patient: UUID) -> None:
+    entry = {"entry_id": uuid4(), "patient_id": patient}
+    at = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id}
+    at |= {"doctor_id": practice.doctor_id, "visit_type_id": practice.visit_type_id}
+    days = {"from_date": NOW.date(), "until_date": NOW.date()}
+    hours = {"weekdays": [], "earliest_minute": 0, "latest_minute": 1439}
+    wanted = {f"wanted_{name}" if name in WHERE else name: each for name, each in at.items()}
+    await add(owner, "waitlist_entry", **entry, **wanted, **days, **hours)
+    time = {"start_time": NOW, "end_time": NOW, "expire_time": NOW}
+    await add(owner, "waitlist_offer", **entry, **at, **time, hold_id=uuid4())
+    await add(owner, "waitlist_due", practice_id=practice.practice_id)
+
+
+async def add_queue(owner: Any, practice: Practice, visit: UUID) -> None:
+    whose = {"clinic_id": practice.clinic_id, "doctor_id": practice.doctor_id}
+    queue_day = {"queue_day_id": uuid4()}
+    at = {"practice_id": practice.practice_id, **whose}
+    await add(owner, "queue_day", **queue_day, **at, local_date=NOW.date())
+    token = {"token": 1, "booked_minutes": 30, "check_in_time": NOW}
+    await add(owner, "queue_ticket", appointment_id=visit, **queue_day, **whose, **token)
+    await add(owner, "queue_setting", **at, no_show_grace_minutes=30)
 
 
 async def add_credentials(owner: Any, user_id: UUID) -> None:
@@ -117,7 +164,14 @@ async def test_a_doctor_sees_their_visits_with_the_people_who_come(
 ) -> None:
     doctor = Caller(rows["doctor"], "doctor")
     seen = {table: await count(committed, doctor, table) for table in HIDDEN}
-    own = {"user_account": 2, "verification": 1, "appointment": 1, "payment_transaction": 1}
+    own = {
+        "user_account": 2,
+        "patient": 2,
+        "verification": 1,
+        "appointment": 1,
+        "payment_transaction": 1,
+    }
+    own |= dict.fromkeys(QUEUE + WAITLIST, 1)
     assert seen == dict.fromkeys(HIDDEN, 0) | own
 
 
@@ -125,7 +179,9 @@ async def test_staff_see_their_clinic_alone(committed: Database, rows: dict[str,
     staff = Caller(rows["staff"], "staff")
     seen = {table: await count(committed, staff, table) for table in HIDDEN}
     clinic = ["clinic_member", "appointment", "payment_transaction", "clinic_feed", "feed_entry"]
-    expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1) | {"user_account": 2}
+    clinic += QUEUE + WAITLIST
+    expected = dict.fromkeys(HIDDEN, 0) | dict.fromkeys(clinic, 1)
+    expected |= {"user_account": 2, "patient": 2}
     assert seen == expected
 
 
@@ -136,6 +192,7 @@ async def test_an_administrator_sees_no_secret_and_nothing_private(
     seen = {table for table in HIDDEN if await count(committed, admin, table)}
     assert seen == {
         "user_account",
+        "patient",
         "clinic_member",
         "verification",
         "audit",

@@ -47,10 +47,12 @@ class AppointmentStatus(_AppointmentStatus, metaclass=_AppointmentStatusEnumType
     """AppointmentStatus is where a visit stands. Legal changes:
 
       PENDING_PAYMENT → BOOKED, CANCELLED
-      BOOKED          → CHECKED_IN, COMPLETED, CANCELLED, NO_SHOW
+      BOOKED          → BOOKED, CHECKED_IN, COMPLETED, CANCELLED, NO_SHOW
       CHECKED_IN      → IN_CONSULTATION, COMPLETED, CANCELLED
       IN_CONSULTATION → COMPLETED, CANCELLED
       NO_SHOW         → BOOKED
+
+    BOOKED → BOOKED is a move to another time.
     """
 
 APPOINTMENT_STATUS_UNSPECIFIED: AppointmentStatus.ValueType  # 0
@@ -132,6 +134,8 @@ class Appointment(_message.Message):
     CANCELLED_BY_FIELD_NUMBER: _builtins.int
     CANCEL_REASON_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PREVIOUS_START_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     appointment_id: _builtins.str
     """UUID."""
     status: Global___AppointmentStatus.ValueType
@@ -194,6 +198,14 @@ class Appointment(_message.Message):
     def confirm_time(self) -> _timestamp_pb2.Timestamp:
         """When the clinic confirmed it; unset before."""
 
+    @_builtins.property
+    def previous_start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start before it was last moved; unset while it was not."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the time is kept for the payment; set with PENDING_PAYMENT."""
+
     def __init__(
         self,
         *,
@@ -220,10 +232,12 @@ class Appointment(_message.Message):
         cancelled_by: Global___AppointmentParty.ValueType = ...,
         cancel_reason: _builtins.str = ...,
         etag: _builtins.str = ...,
+        previous_start_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "create_time", b"create_time", "end_time", b"end_time", "patient", b"patient", "price", b"price", "start_time", b"start_time", "transaction", b"transaction", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "patient", b"patient", "previous_start_time", b"previous_start_time", "price", b"price", "start_time", b"start_time", "transaction", b"transaction", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "cancel_reason", b"cancel_reason", "cancelled_by", b"cancelled_by", "clinic_address", b"clinic_address", "clinic_id", b"clinic_id", "clinic_name", b"clinic_name", "confirm_time", b"confirm_time", "create_time", b"create_time", "doctor_id", b"doctor_id", "doctor_name", b"doctor_name", "end_time", b"end_time", "etag", b"etag", "patient", b"patient", "practice_id", b"practice_id", "price", b"price", "reason", b"reason", "start_time", b"start_time", "status", b"status", "time_zone", b"time_zone", "transaction", b"transaction", "update_time", b"update_time", "visit_type_id", b"visit_type_id", "visit_type_name", b"visit_type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "cancel_reason", b"cancel_reason", "cancelled_by", b"cancelled_by", "clinic_address", b"clinic_address", "clinic_id", b"clinic_id", "clinic_name", b"clinic_name", "confirm_time", b"confirm_time", "create_time", b"create_time", "doctor_id", b"doctor_id", "doctor_name", b"doctor_name", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "patient", b"patient", "practice_id", b"practice_id", "previous_start_time", b"previous_start_time", "price", b"price", "reason", b"reason", "start_time", b"start_time", "status", b"status", "time_zone", b"time_zone", "transaction", b"transaction", "update_time", b"update_time", "visit_type_id", b"visit_type_id", "visit_type_name", b"visit_type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,11 +253,11 @@ class Patient(_message.Message):
     FULL_NAME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     patient_id: _builtins.str
-    """UUID; the same as the patient's user_id."""
+    """UUID; that of their account, or a dependant's own."""
     full_name: _builtins.str
     """Name."""
     phone: _builtins.str
-    """E.164; empty when not known."""
+    """E.164, of whoever books for them; empty when not known."""
     def __init__(
         self,
         *,

@@ -4,6 +4,8 @@ isort:skip_file
 """
 
 from carelane.appointment.v1 import appointment_pb2 as _appointment_pb2
+from carelane.appointment.v1 import cancel_policy_pb2 as _cancel_policy_pb2
+from carelane.appointment.v1 import hold_pb2 as _hold_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -57,6 +59,8 @@ class BookAppointmentRequest(_message.Message):
     VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it books nothing more and gets the
     same answer.
@@ -67,6 +71,12 @@ class BookAppointmentRequest(_message.Message):
     """The visit type; empty for the practice's default one."""
     reason: _builtins.str
     """What the patient comes for; may be empty."""
+    hold_id: _builtins.str
+    """A hold that ends with the booking; empty for none. When it has expired,
+    the time is booked all the same if it is still free.
+    """
+    patient_id: _builtins.str
+    """Who is treated: a dependant of the caller; empty for the caller."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of a slot."""
@@ -79,10 +89,12 @@ class BookAppointmentRequest(_message.Message):
         visit_type_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+        patient_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -111,6 +123,111 @@ class BookAppointmentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BookAppointmentResponse: _TypeAlias = BookAppointmentResponse  # noqa: Y015
+
+@_typing.final
+class HoldSlotRequest(_message.Message):
+    """HoldSlotRequest says which time to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it holds nothing more and gets the
+    same answer.
+    """
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the slot."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSlotRequest: _TypeAlias = HoldSlotRequest  # noqa: Y015
+
+@_typing.final
+class HoldSlotResponse(_message.Message):
+    """HoldSlotResponse holds the hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hold(self) -> _hold_pb2.Hold:
+        """The hold."""
+
+    def __init__(
+        self,
+        *,
+        hold: _hold_pb2.Hold | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldSlotResponse: _TypeAlias = HoldSlotResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldRequest(_message.Message):
+    """ReleaseHoldRequest names a hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    hold_id: _builtins.str
+    """The hold."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldResponse(_message.Message):
+    """ReleaseHoldResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldResponse: _TypeAlias = ReleaseHoldResponse  # noqa: Y015
 
 @_typing.final
 class GetAppointmentRequest(_message.Message):
@@ -170,12 +287,15 @@ class ListAppointmentsRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
     order: Global___AppointmentOrder.ValueType
     """Order of the answer."""
     page_size: _builtins.int
     """How many; 0 means 50, at most 200."""
     page_token: _builtins.str
     """From the page before; empty for the first page."""
+    patient_id: _builtins.str
+    """Only this patient; empty for the caller and all their dependants."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_appointment_pb2.AppointmentStatus.ValueType]:
         """Only these states; none for all."""
@@ -197,10 +317,11 @@ class ListAppointmentsRequest(_message.Message):
         order: Global___AppointmentOrder.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        patient_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "patient_id", b"patient_id", "statuses", b"statuses", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -518,3 +639,215 @@ class MarkNoShowResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MarkNoShowResponse: _TypeAlias = MarkNoShowResponse  # noqa: Y015
+
+@_typing.final
+class UndoNoShowRequest(_message.Message):
+    """UndoNoShowRequest names an appointment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    appointment_id: _builtins.str
+    """The appointment."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        appointment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoNoShowRequest: _TypeAlias = UndoNoShowRequest  # noqa: Y015
+
+@_typing.final
+class UndoNoShowResponse(_message.Message):
+    """UndoNoShowResponse holds the appointment after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appointment(self) -> _appointment_pb2.Appointment:
+        """The appointment."""
+
+    def __init__(
+        self,
+        *,
+        appointment: _appointment_pb2.Appointment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appointment", b"appointment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment", b"appointment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoNoShowResponse: _TypeAlias = UndoNoShowResponse  # noqa: Y015
+
+@_typing.final
+class RescheduleAppointmentRequest(_message.Message):
+    """RescheduleAppointmentRequest says where an appointment moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    appointment_id: _builtins.str
+    """The appointment."""
+    etag: _builtins.str
+    """From the appointment that was read; empty to move it however it is."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of another slot of the same visit type."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        appointment_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "etag", b"etag", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RescheduleAppointmentRequest: _TypeAlias = RescheduleAppointmentRequest  # noqa: Y015
+
+@_typing.final
+class RescheduleAppointmentResponse(_message.Message):
+    """RescheduleAppointmentResponse holds the appointment after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appointment(self) -> _appointment_pb2.Appointment:
+        """The appointment."""
+
+    def __init__(
+        self,
+        *,
+        appointment: _appointment_pb2.Appointment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appointment", b"appointment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment", b"appointment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RescheduleAppointmentResponse: _TypeAlias = RescheduleAppointmentResponse  # noqa: Y015
+
+@_typing.final
+class SetCancelPolicyRequest(_message.Message):
+    """SetCancelPolicyRequest is the policy as it shall be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    NOTICE_MINUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    practice_id: _builtins.str
+    """The practice."""
+    notice_minutes: _builtins.int
+    """How many minutes before the start patients may last cancel or move; at
+    most 30 days.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        notice_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice_minutes", b"notice_minutes", "practice_id", b"practice_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetCancelPolicyRequest: _TypeAlias = SetCancelPolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetCancelPolicyResponse(_message.Message):
+    """SetCancelPolicyResponse holds the policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCEL_POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cancel_policy(self) -> _cancel_policy_pb2.CancelPolicy:
+        """The policy."""
+
+    def __init__(
+        self,
+        *,
+        cancel_policy: _cancel_policy_pb2.CancelPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_policy", b"cancel_policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_policy", b"cancel_policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetCancelPolicyResponse: _TypeAlias = SetCancelPolicyResponse  # noqa: Y015
+
+@_typing.final
+class GetCancelPolicyRequest(_message.Message):
+    """GetCancelPolicyRequest names a practice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCancelPolicyRequest: _TypeAlias = GetCancelPolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetCancelPolicyResponse(_message.Message):
+    """GetCancelPolicyResponse holds the policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCEL_POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cancel_policy(self) -> _cancel_policy_pb2.CancelPolicy:
+        """The policy."""
+
+    def __init__(
+        self,
+        *,
+        cancel_policy: _cancel_policy_pb2.CancelPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_policy", b"cancel_policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_policy", b"cancel_policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCancelPolicyResponse: _TypeAlias = GetCancelPolicyResponse  # noqa: Y015

@@ -43,6 +43,16 @@ class AppointmentServiceStub:
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
                 response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
                 _registered_method=True)
+        self.HoldSlot = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/HoldSlot',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/ReleaseHold',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
         self.GetAppointment = channel.unary_unary(
                 '/carelane.appointment.v1.AppointmentService/GetAppointment',
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetAppointmentRequest.SerializeToString,
@@ -63,6 +73,21 @@ class AppointmentServiceStub:
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ConfirmAppointmentRequest.SerializeToString,
                 response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ConfirmAppointmentResponse.FromString,
                 _registered_method=True)
+        self.RescheduleAppointment = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/RescheduleAppointment',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentResponse.FromString,
+                _registered_method=True)
+        self.SetCancelPolicy = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/SetCancelPolicy',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetCancelPolicy = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/GetCancelPolicy',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyResponse.FromString,
+                _registered_method=True)
         self.CancelAppointment = channel.unary_unary(
                 '/carelane.appointment.v1.AppointmentService/CancelAppointment',
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CancelAppointmentRequest.SerializeToString,
@@ -72,6 +97,11 @@ class AppointmentServiceStub:
                 '/carelane.appointment.v1.AppointmentService/CompleteAppointment',
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentRequest.SerializeToString,
                 response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentResponse.FromString,
+                _registered_method=True)
+        self.UndoNoShow = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/UndoNoShow',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowResponse.FromString,
                 _registered_method=True)
         self.MarkNoShow = channel.unary_unary(
                 '/carelane.appointment.v1.AppointmentService/MarkNoShow',
@@ -88,14 +118,41 @@ class AppointmentServiceServicer:
     """
 
     def BookAppointment(self, request, context):
-        """BookAppointment books a time for the calling patient, with a payment at
-        the clinic. Of several callers for one time, exactly one gets it.
+        """BookAppointment books a time for the calling patient or one of their
+        dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
         Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HoldSlot(self, request, context):
+        """HoldSlot keeps a time for the calling patient for some minutes, while they
+        fill in or pay. Nobody else is offered it, by any visit type; the caller
+        still is, and books it with or without naming the hold. At most three
+        holds of a patient live at once; one in the way of a new one makes way.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
+        (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
+        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHold(self, request, context):
+        """ReleaseHold gives a held time back before the hold expires. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,10 +200,49 @@ class AppointmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RescheduleAppointment(self, request, context):
+        """RescheduleAppointment moves a visit that is BOOKED to another time at the
+        same practice: the same appointment, with `previous_start_time`. It keeps
+        its old time when the new one is not free. The patient may within the
+        practice's cancel policy; the doctor and the clinic's staff always may. A
+        confirmation is taken back. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
+        FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the metadata,
+        FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE), ABORTED
+        (ETAG_MISMATCH), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCancelPolicy(self, request, context):
+        """SetCancelPolicy says how late the patients of a practice may cancel or
+        move. The doctor of the practice may, and the clinic's owner, managers and
+        front desk. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCancelPolicy(self, request, context):
+        """GetCancelPolicy tells how late the patients of a practice may cancel or
+        move. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelAppointment(self, request, context):
         """CancelAppointment calls a visit off and frees its time. The patient may
-        until it starts; the doctor and the clinic's staff may also later. Its
-        payment is voided. Atomic; idempotent by request_id.
+        until it starts, or as long as the practice's cancel policy lets them; the
+        doctor and the clinic's staff may also later. Its payment is voided.
+        Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
         TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -163,6 +259,20 @@ class AppointmentServiceServicer:
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
         its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_EARLY),
         INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoNoShow(self, request, context):
+        """UndoNoShow takes MarkNoShow back, for a day: the visit is BOOKED again and
+        its payment pending. The doctor or the clinic's staff may. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
+        its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE),
+        ALREADY_EXISTS (PATIENT_BUSY), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,6 +299,16 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.FromString,
                     response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.SerializeToString,
             ),
+            'HoldSlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldSlot,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
             'GetAppointment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAppointment,
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetAppointmentRequest.FromString,
@@ -209,6 +329,21 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ConfirmAppointmentRequest.FromString,
                     response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ConfirmAppointmentResponse.SerializeToString,
             ),
+            'RescheduleAppointment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RescheduleAppointment,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentResponse.SerializeToString,
+            ),
+            'SetCancelPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCancelPolicy,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyResponse.SerializeToString,
+            ),
+            'GetCancelPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCancelPolicy,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyResponse.SerializeToString,
+            ),
             'CancelAppointment': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelAppointment,
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CancelAppointmentRequest.FromString,
@@ -218,6 +353,11 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
                     servicer.CompleteAppointment,
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentRequest.FromString,
                     response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentResponse.SerializeToString,
+            ),
+            'UndoNoShow': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoNoShow,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowResponse.SerializeToString,
             ),
             'MarkNoShow': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkNoShow,
@@ -256,6 +396,60 @@ class AppointmentService:
             '/carelane.appointment.v1.AppointmentService/BookAppointment',
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldSlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/HoldSlot',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/ReleaseHold',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.ReleaseHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -375,6 +569,87 @@ class AppointmentService:
             _registered_method=True)
 
     @staticmethod
+    def RescheduleAppointment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/RescheduleAppointment',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.RescheduleAppointmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCancelPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/SetCancelPolicy',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.SetCancelPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCancelPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/GetCancelPolicy',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.GetCancelPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CancelAppointment(request,
             target,
             options=(),
@@ -418,6 +693,33 @@ class AppointmentService:
             '/carelane.appointment.v1.AppointmentService/CompleteAppointment',
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentRequest.SerializeToString,
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.CompleteAppointmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoNoShow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/UndoNoShow',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.UndoNoShowResponse.FromString,
             options,
             channel_credentials,
             insecure,

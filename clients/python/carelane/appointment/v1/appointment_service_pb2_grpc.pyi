@@ -38,14 +38,33 @@ class AppointmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AppointmentServiceAsyncStub: ...
     BookAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookAppointmentRequest, _appointment_service_pb2.BookAppointmentResponse]
-    """BookAppointment books a time for the calling patient, with a payment at
-    the clinic. Of several callers for one time, exactly one gets it.
+    """BookAppointment books a time for the calling patient or one of their
+    dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
     Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    HoldSlot: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]
+    """HoldSlot keeps a time for the calling patient for some minutes, while they
+    fill in or pay. Nobody else is offered it, by any visit type; the caller
+    still is, and books it with or without naming the hold. At most three
+    holds of a patient live at once; one in the way of a new one makes way.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
+    (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
+    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]
+    """ReleaseHold gives a held time back before the hold expires. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     GetAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.GetAppointmentRequest, _appointment_service_pb2.GetAppointmentResponse]
     """GetAppointment shows one appointment. Reads only.
@@ -73,10 +92,37 @@ class AppointmentServiceStub:
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
+    RescheduleAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.RescheduleAppointmentRequest, _appointment_service_pb2.RescheduleAppointmentResponse]
+    """RescheduleAppointment moves a visit that is BOOKED to another time at the
+    same practice: the same appointment, with `previous_start_time`. It keeps
+    its old time when the new one is not free. The patient may within the
+    practice's cancel policy; the doctor and the clinic's staff always may. A
+    confirmation is taken back. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
+    FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the metadata,
+    FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE), ABORTED
+    (ETAG_MISMATCH), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    SetCancelPolicy: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.SetCancelPolicyRequest, _appointment_service_pb2.SetCancelPolicyResponse]
+    """SetCancelPolicy says how late the patients of a practice may cancel or
+    move. The doctor of the practice may, and the clinic's owner, managers and
+    front desk. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    GetCancelPolicy: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.GetCancelPolicyRequest, _appointment_service_pb2.GetCancelPolicyResponse]
+    """GetCancelPolicy tells how late the patients of a practice may cancel or
+    move. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
     CancelAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.CancelAppointmentRequest, _appointment_service_pb2.CancelAppointmentResponse]
     """CancelAppointment calls a visit off and frees its time. The patient may
-    until it starts; the doctor and the clinic's staff may also later. Its
-    payment is voided. Atomic; idempotent by request_id.
+    until it starts, or as long as the practice's cancel policy lets them; the
+    doctor and the clinic's staff may also later. Its payment is voided.
+    Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
     TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -89,6 +135,16 @@ class AppointmentServiceStub:
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_EARLY),
     INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    UndoNoShow: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.UndoNoShowRequest, _appointment_service_pb2.UndoNoShowResponse]
+    """UndoNoShow takes MarkNoShow back, for a day: the visit is BOOKED again and
+    its payment pending. The doctor or the clinic's staff may. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
+    its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE),
+    ALREADY_EXISTS (PATIENT_BUSY), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
     """
     MarkNoShow: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.MarkNoShowRequest, _appointment_service_pb2.MarkNoShowResponse]
     """MarkNoShow records that the patient did not come, once the visit has
@@ -110,14 +166,33 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     BookAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookAppointmentRequest, _appointment_service_pb2.BookAppointmentResponse]  # type: ignore[assignment]
-    """BookAppointment books a time for the calling patient, with a payment at
-    the clinic. Of several callers for one time, exactly one gets it.
+    """BookAppointment books a time for the calling patient or one of their
+    dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
     Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    HoldSlot: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]  # type: ignore[assignment]
+    """HoldSlot keeps a time for the calling patient for some minutes, while they
+    fill in or pay. Nobody else is offered it, by any visit type; the caller
+    still is, and books it with or without naming the hold. At most three
+    holds of a patient live at once; one in the way of a new one makes way.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
+    (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
+    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    """ReleaseHold gives a held time back before the hold expires. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     GetAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.GetAppointmentRequest, _appointment_service_pb2.GetAppointmentResponse]  # type: ignore[assignment]
     """GetAppointment shows one appointment. Reads only.
@@ -145,10 +220,37 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
+    RescheduleAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.RescheduleAppointmentRequest, _appointment_service_pb2.RescheduleAppointmentResponse]  # type: ignore[assignment]
+    """RescheduleAppointment moves a visit that is BOOKED to another time at the
+    same practice: the same appointment, with `previous_start_time`. It keeps
+    its old time when the new one is not free. The patient may within the
+    practice's cancel policy; the doctor and the clinic's staff always may. A
+    confirmation is taken back. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
+    FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the metadata,
+    FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE), ABORTED
+    (ETAG_MISMATCH), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    SetCancelPolicy: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.SetCancelPolicyRequest, _appointment_service_pb2.SetCancelPolicyResponse]  # type: ignore[assignment]
+    """SetCancelPolicy says how late the patients of a practice may cancel or
+    move. The doctor of the practice may, and the clinic's owner, managers and
+    front desk. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    GetCancelPolicy: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.GetCancelPolicyRequest, _appointment_service_pb2.GetCancelPolicyResponse]  # type: ignore[assignment]
+    """GetCancelPolicy tells how late the patients of a practice may cancel or
+    move. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
     CancelAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.CancelAppointmentRequest, _appointment_service_pb2.CancelAppointmentResponse]  # type: ignore[assignment]
     """CancelAppointment calls a visit off and frees its time. The patient may
-    until it starts; the doctor and the clinic's staff may also later. Its
-    payment is voided. Atomic; idempotent by request_id.
+    until it starts, or as long as the practice's cancel policy lets them; the
+    doctor and the clinic's staff may also later. Its payment is voided.
+    Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
     TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -161,6 +263,16 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
     its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_EARLY),
     INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    UndoNoShow: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.UndoNoShowRequest, _appointment_service_pb2.UndoNoShowResponse]  # type: ignore[assignment]
+    """UndoNoShow takes MarkNoShow back, for a day: the visit is BOOKED again and
+    its payment pending. The doctor or the clinic's staff may. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
+    its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE),
+    ALREADY_EXISTS (PATIENT_BUSY), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
     """
     MarkNoShow: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.MarkNoShowRequest, _appointment_service_pb2.MarkNoShowResponse]  # type: ignore[assignment]
     """MarkNoShow records that the patient did not come, once the visit has
@@ -185,14 +297,45 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _appointment_service_pb2.BookAppointmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.BookAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.BookAppointmentResponse]]:
-        """BookAppointment books a time for the calling patient, with a payment at
-        the clinic. Of several callers for one time, exactly one gets it.
+        """BookAppointment books a time for the calling patient or one of their
+        dependants, with a payment at the clinic. Of several callers for one time, exactly one gets it.
         Atomic; idempotent by request_id: when an answer was lost, repeat the call.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type,
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def HoldSlot(
+        self,
+        request: _appointment_service_pb2.HoldSlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.HoldSlotResponse, _abc.Awaitable[_appointment_service_pb2.HoldSlotResponse]]:
+        """HoldSlot keeps a time for the calling patient for some minutes, while they
+        fill in or pay. Nobody else is offered it, by any visit type; the caller
+        still is, and books it with or without naming the hold. At most three
+        holds of a patient live at once; one in the way of a new one makes way.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
+        (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
+        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _appointment_service_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_appointment_service_pb2.ReleaseHoldResponse]]:
+        """ReleaseHold gives a held time back before the hold expires. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a hold of others or one that is gone,
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -246,14 +389,59 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RescheduleAppointment(
+        self,
+        request: _appointment_service_pb2.RescheduleAppointmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.RescheduleAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.RescheduleAppointmentResponse]]:
+        """RescheduleAppointment moves a visit that is BOOKED to another time at the
+        same practice: the same appointment, with `previous_start_time`. It keeps
+        its old time when the new one is not free. The patient may within the
+        practice's cancel policy; the doctor and the clinic's staff always may. A
+        confirmation is taken back. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
+        FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the metadata,
+        FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE), ABORTED
+        (ETAG_MISMATCH), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def SetCancelPolicy(
+        self,
+        request: _appointment_service_pb2.SetCancelPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.SetCancelPolicyResponse, _abc.Awaitable[_appointment_service_pb2.SetCancelPolicyResponse]]:
+        """SetCancelPolicy says how late the patients of a practice may cancel or
+        move. The doctor of the practice may, and the clinic's owner, managers and
+        front desk. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def GetCancelPolicy(
+        self,
+        request: _appointment_service_pb2.GetCancelPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.GetCancelPolicyResponse, _abc.Awaitable[_appointment_service_pb2.GetCancelPolicyResponse]]:
+        """GetCancelPolicy tells how late the patients of a practice may cancel or
+        move. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
     def CancelAppointment(
         self,
         request: _appointment_service_pb2.CancelAppointmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.CancelAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.CancelAppointmentResponse]]:
         """CancelAppointment calls a visit off and frees its time. The patient may
-        until it starts; the doctor and the clinic's staff may also later. Its
-        payment is voided. Atomic; idempotent by request_id.
+        until it starts, or as long as the practice's cancel policy lets them; the
+        doctor and the clinic's staff may also later. Its payment is voided.
+        Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
         TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -272,6 +460,22 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
         its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_EARLY),
         INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def UndoNoShow(
+        self,
+        request: _appointment_service_pb2.UndoNoShowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.UndoNoShowResponse, _abc.Awaitable[_appointment_service_pb2.UndoNoShowResponse]]:
+        """UndoNoShow takes MarkNoShow back, for a day: the visit is BOOKED again and
+        its payment pending. The doctor or the clinic's staff may. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), PERMISSION_DENIED (PERMISSION_DENIED) for
+        its patient, FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE, TOO_LATE),
+        ALREADY_EXISTS (PATIENT_BUSY), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

@@ -29,7 +29,7 @@ from google.type import dayofweek_pb2 as google_dot_type_dot_dayofweek__pb2
 from google.type import timeofday_pb2 as google_dot_type_dot_timeofday__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/availability/v1/availability.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x1bgoogle/type/dayofweek.proto\x1a\x1bgoogle/type/timeofday.proto\"\xc4\x02\n\x06Window\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32\x16.google.type.TimeOfDayB\x06\xbaH\x03\xc8\x01\x01R\x05start\x12\x30\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x16.google.type.TimeOfDayB\x06\xbaH\x03\xc8\x01\x01R\x03\x65nd:\xd1\x01\xbaH\xcd\x01\x1a\xca\x01\n\rwhole_minutes\x12\x33must start and end in whole minutes, 00:00 to 23:59\x1a\x83\x01[this.start, this.end].all(t, t.hours >= 0 && t.hours <= 23 && t.minutes >= 0 && t.minutes <= 59 && t.seconds == 0 && t.nanos == 0)\"\xf8\x01\n\nWeeklyRule\x12\x42\n\x0b\x64\x61y_of_week\x18\x01 \x01(\x0e\x32\x16.google.type.DayOfWeekB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\tdayOfWeek\x12@\n\x06window\x18\x02 \x01(\x0b\x32 .carelane.availability.v1.WindowB\x06\xbaH\x03\xc8\x01\x01R\x06window\x12\x30\n\nvalid_from\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\tvalidFrom\x12\x32\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\nvalidUntil\"\x83\x01\n\x0c\x44\x61teOverride\x12-\n\x04\x64\x61te\x18\x01 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\x04\x64\x61te\x12\x44\n\x07windows\x18\x02 \x03(\x0b\x32 .carelane.availability.v1.WindowB\x08\xbaH\x05\x92\x01\x02\x10\x18R\x07windows\"\x9f\x02\n\x0c\x41vailability\x12\x1f\n\x0bpractice_id\x18\x01 \x01(\tR\npracticeId\x12\x1b\n\ttime_zone\x18\x02 \x01(\tR\x08timeZone\x12:\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleR\x05rules\x12\x44\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideR\toverrides\x12;\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x12\n\x04\x65tag\x18\x06 \x01(\tR\x04\x65tag\"x\n\x04Slot\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xc9\x01\n\x08\x44\x61ySlots\x12\x1f\n\x0bpractice_id\x18\x01 \x01(\tR\npracticeId\x12\"\n\rvisit_type_id\x18\x02 \x01(\tR\x0bvisitTypeId\x12%\n\x04\x64\x61te\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\x04\x64\x61te\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12\x34\n\x05slots\x18\x05 \x03(\x0b\x32\x1e.carelane.availability.v1.SlotR\x05slotsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/availability/v1/availability.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\x1a\x1bgoogle/type/dayofweek.proto\x1a\x1bgoogle/type/timeofday.proto\"\xc4\x02\n\x06Window\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32\x16.google.type.TimeOfDayB\x06\xbaH\x03\xc8\x01\x01R\x05start\x12\x30\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x16.google.type.TimeOfDayB\x06\xbaH\x03\xc8\x01\x01R\x03\x65nd:\xd1\x01\xbaH\xcd\x01\x1a\xca\x01\n\rwhole_minutes\x12\x33must start and end in whole minutes, 00:00 to 23:59\x1a\x83\x01[this.start, this.end].all(t, t.hours >= 0 && t.hours <= 23 && t.minutes >= 0 && t.minutes <= 59 && t.seconds == 0 && t.nanos == 0)\"\xf8\x01\n\nWeeklyRule\x12\x42\n\x0b\x64\x61y_of_week\x18\x01 \x01(\x0e\x32\x16.google.type.DayOfWeekB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\tdayOfWeek\x12@\n\x06window\x18\x02 \x01(\x0b\x32 .carelane.availability.v1.WindowB\x06\xbaH\x03\xc8\x01\x01R\x06window\x12\x30\n\nvalid_from\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\tvalidFrom\x12\x32\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\nvalidUntil\"\x83\x01\n\x0c\x44\x61teOverride\x12-\n\x04\x64\x61te\x18\x01 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\x04\x64\x61te\x12\x44\n\x07windows\x18\x02 \x03(\x0b\x32 .carelane.availability.v1.WindowB\x08\xbaH\x05\x92\x01\x02\x10\x18R\x07windows\"\x7f\n\x0c\x45xtraOpening\x12-\n\x04\x64\x61te\x18\x01 \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\x04\x64\x61te\x12@\n\x06window\x18\x02 \x01(\x0b\x32 .carelane.availability.v1.WindowB\x06\xbaH\x03\xc8\x01\x01R\x06window\"\xee\x02\n\x0c\x41vailability\x12\x1f\n\x0bpractice_id\x18\x01 \x01(\tR\npracticeId\x12\x1b\n\ttime_zone\x18\x02 \x01(\tR\x08timeZone\x12:\n\x05rules\x18\x03 \x03(\x0b\x32$.carelane.availability.v1.WeeklyRuleR\x05rules\x12\x44\n\toverrides\x18\x04 \x03(\x0b\x32&.carelane.availability.v1.DateOverrideR\toverrides\x12;\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x12\n\x04\x65tag\x18\x06 \x01(\tR\x04\x65tag\x12M\n\x0e\x65xtra_openings\x18\x07 \x03(\x0b\x32&.carelane.availability.v1.ExtraOpeningR\rextraOpenings\"x\n\x04Slot\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xc9\x01\n\x08\x44\x61ySlots\x12\x1f\n\x0bpractice_id\x18\x01 \x01(\tR\npracticeId\x12\"\n\rvisit_type_id\x18\x02 \x01(\tR\x0bvisitTypeId\x12%\n\x04\x64\x61te\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\x04\x64\x61te\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12\x34\n\x05slots\x18\x05 \x03(\x0b\x32\x1e.carelane.availability.v1.SlotR\x05slotsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,16 +50,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATEOVERRIDE'].fields_by_name['date']._serialized_options = b'\272H\003\310\001\001'
   _globals['_DATEOVERRIDE'].fields_by_name['windows']._loaded_options = None
   _globals['_DATEOVERRIDE'].fields_by_name['windows']._serialized_options = b'\272H\005\222\001\002\020\030'
+  _globals['_EXTRAOPENING'].fields_by_name['date']._loaded_options = None
+  _globals['_EXTRAOPENING'].fields_by_name['date']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_EXTRAOPENING'].fields_by_name['window']._loaded_options = None
+  _globals['_EXTRAOPENING'].fields_by_name['window']._serialized_options = b'\272H\003\310\001\001'
   _globals['_WINDOW']._serialized_start=218
   _globals['_WINDOW']._serialized_end=542
   _globals['_WEEKLYRULE']._serialized_start=545
   _globals['_WEEKLYRULE']._serialized_end=793
   _globals['_DATEOVERRIDE']._serialized_start=796
   _globals['_DATEOVERRIDE']._serialized_end=927
-  _globals['_AVAILABILITY']._serialized_start=930
-  _globals['_AVAILABILITY']._serialized_end=1217
-  _globals['_SLOT']._serialized_start=1219
-  _globals['_SLOT']._serialized_end=1339
-  _globals['_DAYSLOTS']._serialized_start=1342
-  _globals['_DAYSLOTS']._serialized_end=1543
+  _globals['_EXTRAOPENING']._serialized_start=929
+  _globals['_EXTRAOPENING']._serialized_end=1056
+  _globals['_AVAILABILITY']._serialized_start=1059
+  _globals['_AVAILABILITY']._serialized_end=1425
+  _globals['_SLOT']._serialized_start=1427
+  _globals['_SLOT']._serialized_end=1547
+  _globals['_DAYSLOTS']._serialized_start=1550
+  _globals['_DAYSLOTS']._serialized_end=1751
 # @@protoc_insertion_point(module_scope)

@@ -125,6 +125,36 @@ class DateOverride(_message.Message):
 Global___DateOverride: _TypeAlias = DateOverride  # noqa: Y015
 
 @_typing.final
+class ExtraOpening(_message.Message):
+    """ExtraOpening adds a window to one local day, whatever else opens on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """The day on which the window starts."""
+
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """The hours."""
+
+    def __init__(
+        self,
+        *,
+        date: _date_pb2.Date | None = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtraOpening: _TypeAlias = ExtraOpening  # noqa: Y015
+
+@_typing.final
 class Availability(_message.Message):
     """Availability is when a practice is open."""
 
@@ -136,6 +166,7 @@ class Availability(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    EXTRA_OPENINGS_FIELD_NUMBER: _builtins.int
     practice_id: _builtins.str
     """The practice."""
     time_zone: _builtins.str
@@ -154,6 +185,10 @@ class Availability(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed; unset while it never was set."""
 
+    @_builtins.property
+    def extra_openings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtraOpening]:
+        """Windows that are added to single days; the past ones are left out."""
+
     def __init__(
         self,
         *,
@@ -163,10 +198,11 @@ class Availability(_message.Message):
         overrides: _abc.Iterable[Global___DateOverride] | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        extra_openings: _abc.Iterable[Global___ExtraOpening] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "overrides", b"overrides", "practice_id", b"practice_id", "rules", b"rules", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "extra_openings", b"extra_openings", "overrides", b"overrides", "practice_id", b"practice_id", "rules", b"rules", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

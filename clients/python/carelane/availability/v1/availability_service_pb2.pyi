@@ -4,9 +4,13 @@ isort:skip_file
 """
 
 from carelane.availability.v1 import availability_pb2 as _availability_pb2
+from carelane.availability.v1 import explanation_pb2 as _explanation_pb2
+from carelane.availability.v1 import time_off_pb2 as _time_off_pb2
+from carelane.availability.v1 import visit_type_pb2 as _visit_type_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.type import date_pb2 as _date_pb2
 import builtins as _builtins
@@ -32,6 +36,7 @@ class SetAvailabilityRequest(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
+    EXTRA_OPENINGS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it changes nothing and gets the same
     answer.
@@ -50,6 +55,10 @@ class SetAvailabilityRequest(_message.Message):
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.DateOverride]:
         """Days that differ, today or later, each once."""
 
+    @_builtins.property
+    def extra_openings(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.ExtraOpening]:
+        """Windows that are added to days from today on."""
+
     def __init__(
         self,
         *,
@@ -59,10 +68,11 @@ class SetAvailabilityRequest(_message.Message):
         overrides: _abc.Iterable[_availability_pb2.DateOverride] | None = ...,
         etag: _builtins.str = ...,
         allow_stranded: _builtins.bool = ...,
+        extra_openings: _abc.Iterable[_availability_pb2.ExtraOpening] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "etag", b"etag", "overrides", b"overrides", "practice_id", b"practice_id", "request_id", b"request_id", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "etag", b"etag", "extra_openings", b"extra_openings", "overrides", b"overrides", "practice_id", b"practice_id", "request_id", b"request_id", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -201,3 +211,893 @@ class GetSlotsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSlotsResponse: _TypeAlias = GetSlotsResponse  # noqa: Y015
+
+@_typing.final
+class CreateVisitTypeRequest(_message.Message):
+    """CreateVisitTypeRequest describes a new kind of visit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    practice_id: _builtins.str
+    """The practice."""
+    @_builtins.property
+    def rules(self) -> _visit_type_pb2.BookingRules:
+        """How it is booked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        rules: _visit_type_pb2.BookingRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "request_id", b"request_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitTypeRequest: _TypeAlias = CreateVisitTypeRequest  # noqa: Y015
+
+@_typing.final
+class CreateVisitTypeResponse(_message.Message):
+    """CreateVisitTypeResponse holds the new visit type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visit_type(self) -> _visit_type_pb2.VisitTypeRules:
+        """The visit type."""
+
+    def __init__(
+        self,
+        *,
+        visit_type: _visit_type_pb2.VisitTypeRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitTypeResponse: _TypeAlias = CreateVisitTypeResponse  # noqa: Y015
+
+@_typing.final
+class UpdateVisitTypeRequest(_message.Message):
+    """UpdateVisitTypeRequest is a kind of visit as it shall be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    visit_type_id: _builtins.str
+    """The visit type."""
+    etag: _builtins.str
+    """From the visit type that was read; empty to overwrite."""
+    @_builtins.property
+    def rules(self) -> _visit_type_pb2.BookingRules:
+        """How it is booked."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        rules: _visit_type_pb2.BookingRules | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "rules", b"rules", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVisitTypeRequest: _TypeAlias = UpdateVisitTypeRequest  # noqa: Y015
+
+@_typing.final
+class UpdateVisitTypeResponse(_message.Message):
+    """UpdateVisitTypeResponse holds the visit type after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visit_type(self) -> _visit_type_pb2.VisitTypeRules:
+        """The visit type."""
+
+    def __init__(
+        self,
+        *,
+        visit_type: _visit_type_pb2.VisitTypeRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visit_type", b"visit_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVisitTypeResponse: _TypeAlias = UpdateVisitTypeResponse  # noqa: Y015
+
+@_typing.final
+class ListVisitTypesRequest(_message.Message):
+    """ListVisitTypesRequest names a practice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "practice_id", b"practice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitTypesRequest: _TypeAlias = ListVisitTypesRequest  # noqa: Y015
+
+@_typing.final
+class ListVisitTypesResponse(_message.Message):
+    """ListVisitTypesResponse holds one page of visit types."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def visit_types(self) -> _containers.RepeatedCompositeFieldContainer[_visit_type_pb2.VisitTypeRules]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        visit_types: _abc.Iterable[_visit_type_pb2.VisitTypeRules] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "visit_types", b"visit_types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitTypesResponse: _TypeAlias = ListVisitTypesResponse  # noqa: Y015
+
+@_typing.final
+class AddTimeOffRequest(_message.Message):
+    """AddTimeOffRequest says when the calling doctor is away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    allow_stranded: _builtins.bool
+    """Saves although visits are booked then."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From this instant."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Up to, not including, this one; in the future."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        allow_stranded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "end_time", b"end_time", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddTimeOffRequest: _TypeAlias = AddTimeOffRequest  # noqa: Y015
+
+@_typing.final
+class AddTimeOffResponse(_message.Message):
+    """AddTimeOffResponse holds the new time off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_OFF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def time_off(self) -> _time_off_pb2.TimeOff:
+        """The time off."""
+
+    def __init__(
+        self,
+        *,
+        time_off: _time_off_pb2.TimeOff | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_off", b"time_off"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_off", b"time_off"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddTimeOffResponse: _TypeAlias = AddTimeOffResponse  # noqa: Y015
+
+@_typing.final
+class RemoveTimeOffRequest(_message.Message):
+    """RemoveTimeOffRequest names time off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TIME_OFF_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    time_off_id: _builtins.str
+    """The time off."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        time_off_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "time_off_id", b"time_off_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveTimeOffRequest: _TypeAlias = RemoveTimeOffRequest  # noqa: Y015
+
+@_typing.final
+class RemoveTimeOffResponse(_message.Message):
+    """RemoveTimeOffResponse says that it is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveTimeOffResponse: _TypeAlias = RemoveTimeOffResponse  # noqa: Y015
+
+@_typing.final
+class ListTimeOffRequest(_message.Message):
+    """ListTimeOffRequest asks for one's own time off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTimeOffRequest: _TypeAlias = ListTimeOffRequest  # noqa: Y015
+
+@_typing.final
+class ListTimeOffResponse(_message.Message):
+    """ListTimeOffResponse holds one page of time off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_OFF_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def time_off(self) -> _containers.RepeatedCompositeFieldContainer[_time_off_pb2.TimeOff]:
+        """By start."""
+
+    def __init__(
+        self,
+        *,
+        time_off: _abc.Iterable[_time_off_pb2.TimeOff] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "time_off", b"time_off"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTimeOffResponse: _TypeAlias = ListTimeOffResponse  # noqa: Y015
+
+@_typing.final
+class AddClosureRequest(_message.Message):
+    """AddClosureRequest says when a clinic is closed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    FIRST_DATE_FIELD_NUMBER: _builtins.int
+    LAST_DATE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    clinic_id: _builtins.str
+    """The clinic."""
+    name: _builtins.str
+    """What for; staff see it, patients do not."""
+    allow_stranded: _builtins.bool
+    """Saves although visits are booked then."""
+    @_builtins.property
+    def first_date(self) -> _date_pb2.Date:
+        """The first local day."""
+
+    @_builtins.property
+    def last_date(self) -> _date_pb2.Date:
+        """The last local day, included; today or later, at most 366 days from the
+        first.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        clinic_id: _builtins.str = ...,
+        first_date: _date_pb2.Date | None = ...,
+        last_date: _date_pb2.Date | None = ...,
+        name: _builtins.str = ...,
+        allow_stranded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "clinic_id", b"clinic_id", "first_date", b"first_date", "last_date", b"last_date", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddClosureRequest: _TypeAlias = AddClosureRequest  # noqa: Y015
+
+@_typing.final
+class AddClosureResponse(_message.Message):
+    """AddClosureResponse holds the new closure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def closure(self) -> _time_off_pb2.Closure:
+        """The closure."""
+
+    def __init__(
+        self,
+        *,
+        closure: _time_off_pb2.Closure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddClosureResponse: _TypeAlias = AddClosureResponse  # noqa: Y015
+
+@_typing.final
+class RemoveClosureRequest(_message.Message):
+    """RemoveClosureRequest names a closure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    CLOSURE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    clinic_id: _builtins.str
+    """The clinic."""
+    closure_id: _builtins.str
+    """The closure."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        clinic_id: _builtins.str = ...,
+        closure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic_id", b"clinic_id", "closure_id", b"closure_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveClosureRequest: _TypeAlias = RemoveClosureRequest  # noqa: Y015
+
+@_typing.final
+class RemoveClosureResponse(_message.Message):
+    """RemoveClosureResponse says that it is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveClosureResponse: _TypeAlias = RemoveClosureResponse  # noqa: Y015
+
+@_typing.final
+class ListClosuresRequest(_message.Message):
+    """ListClosuresRequest names a clinic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    clinic_id: _builtins.str
+    """The clinic."""
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        clinic_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic_id", b"clinic_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClosuresRequest: _TypeAlias = ListClosuresRequest  # noqa: Y015
+
+@_typing.final
+class ListClosuresResponse(_message.Message):
+    """ListClosuresResponse holds one page of closures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def closures(self) -> _containers.RepeatedCompositeFieldContainer[_time_off_pb2.Closure]:
+        """By first day."""
+
+    def __init__(
+        self,
+        *,
+        closures: _abc.Iterable[_time_off_pb2.Closure] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closures", b"closures", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClosuresResponse: _TypeAlias = ListClosuresResponse  # noqa: Y015
+
+@_typing.final
+class SetPublicHolidaysRequest(_message.Message):
+    """SetPublicHolidaysRequest says which public holidays a clinic keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    OBSERVED_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    SUBDIVISION_FIELD_NUMBER: _builtins.int
+    OPEN_ON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    clinic_id: _builtins.str
+    """The clinic."""
+    observed: _builtins.bool
+    """Whether the clinic is closed on public holidays at all."""
+    country_code: _builtins.str
+    """ISO 3166-1 alpha-2; empty for the clinic's own country."""
+    subdivision: _builtins.str
+    """ISO 3166-2 code of a part of the country, without the country's, such as
+    `KL`; empty for the holidays of the whole country.
+    """
+    etag: _builtins.str
+    """From the holidays that were read; empty to overwrite."""
+    allow_stranded: _builtins.bool
+    """Saves although visits are booked on the days that are closed by it."""
+    @_builtins.property
+    def open_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the holidays on which the clinic is open all the same."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        clinic_id: _builtins.str = ...,
+        observed: _builtins.bool = ...,
+        country_code: _builtins.str = ...,
+        subdivision: _builtins.str = ...,
+        open_on: _abc.Iterable[_builtins.str] | None = ...,
+        etag: _builtins.str = ...,
+        allow_stranded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "clinic_id", b"clinic_id", "country_code", b"country_code", "etag", b"etag", "observed", b"observed", "open_on", b"open_on", "request_id", b"request_id", "subdivision", b"subdivision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPublicHolidaysRequest: _TypeAlias = SetPublicHolidaysRequest  # noqa: Y015
+
+@_typing.final
+class SetPublicHolidaysResponse(_message.Message):
+    """SetPublicHolidaysResponse holds the holidays of this year."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_HOLIDAYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def public_holidays(self) -> _time_off_pb2.PublicHolidays:
+        """The holidays."""
+
+    def __init__(
+        self,
+        *,
+        public_holidays: _time_off_pb2.PublicHolidays | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["public_holidays", b"public_holidays"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_holidays", b"public_holidays"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPublicHolidaysResponse: _TypeAlias = SetPublicHolidaysResponse  # noqa: Y015
+
+@_typing.final
+class GetPublicHolidaysRequest(_message.Message):
+    """GetPublicHolidaysRequest names a clinic and a year."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    YEAR_FIELD_NUMBER: _builtins.int
+    clinic_id: _builtins.str
+    """The clinic."""
+    year: _builtins.int
+    """The year; 0 means this one at the clinic."""
+    def __init__(
+        self,
+        *,
+        clinic_id: _builtins.str = ...,
+        year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic_id", b"clinic_id", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPublicHolidaysRequest: _TypeAlias = GetPublicHolidaysRequest  # noqa: Y015
+
+@_typing.final
+class GetPublicHolidaysResponse(_message.Message):
+    """GetPublicHolidaysResponse holds the holidays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_HOLIDAYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def public_holidays(self) -> _time_off_pb2.PublicHolidays:
+        """The holidays."""
+
+    def __init__(
+        self,
+        *,
+        public_holidays: _time_off_pb2.PublicHolidays | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["public_holidays", b"public_holidays"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_holidays", b"public_holidays"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPublicHolidaysResponse: _TypeAlias = GetPublicHolidaysResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTimeRequest(_message.Message):
+    """ExplainTimeRequest names a start at a practice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The start."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practice_id", b"practice_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTimeRequest: _TypeAlias = ExplainTimeRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTimeResponse(_message.Message):
+    """ExplainTimeResponse holds the explanation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.TimeExplanation:
+        """The explanation."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.TimeExplanation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTimeResponse: _TypeAlias = ExplainTimeResponse  # noqa: Y015
+
+@_typing.final
+class PreviewScheduleChangeRequest(_message.Message):
+    """PreviewScheduleChangeRequest is the whole availability as it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    EXTRA_OPENINGS_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice; empty for the calling doctor's only one."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.WeeklyRule]:
+        """Hours of every week."""
+
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.DateOverride]:
+        """Days that differ, today or later, each once."""
+
+    @_builtins.property
+    def extra_openings(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.ExtraOpening]:
+        """Windows that are added to days from today on."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        rules: _abc.Iterable[_availability_pb2.WeeklyRule] | None = ...,
+        overrides: _abc.Iterable[_availability_pb2.DateOverride] | None = ...,
+        extra_openings: _abc.Iterable[_availability_pb2.ExtraOpening] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_openings", b"extra_openings", "overrides", b"overrides", "practice_id", b"practice_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScheduleChangeRequest: _TypeAlias = PreviewScheduleChangeRequest  # noqa: Y015
+
+@_typing.final
+class PreviewScheduleChangeResponse(_message.Message):
+    """PreviewScheduleChangeResponse holds what the change would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRANDED_VISITS_FIELD_NUMBER: _builtins.int
+    STRANDED_COUNT_FIELD_NUMBER: _builtins.int
+    stranded_count: _builtins.int
+    """How many they are in all."""
+    @_builtins.property
+    def stranded_visits(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.StrandedVisit]:
+        """The visits that it would leave outside the hours, by start, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        stranded_visits: _abc.Iterable[_explanation_pb2.StrandedVisit] | None = ...,
+        stranded_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stranded_count", b"stranded_count", "stranded_visits", b"stranded_visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScheduleChangeResponse: _TypeAlias = PreviewScheduleChangeResponse  # noqa: Y015
+
+@_typing.final
+class SetTravelTimeRequest(_message.Message):
+    """SetTravelTimeRequest says how far two clinics are from each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLINIC_ID_FIELD_NUMBER: _builtins.int
+    OTHER_CLINIC_ID_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request; a repeat with it changes nothing and gets the same
+    answer.
+    """
+    clinic_id: _builtins.str
+    """One of the clinics."""
+    other_clinic_id: _builtins.str
+    """The other one."""
+    minutes: _builtins.int
+    """Minutes on the way; 0 forgets it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        clinic_id: _builtins.str = ...,
+        other_clinic_id: _builtins.str = ...,
+        minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic_id", b"clinic_id", "minutes", b"minutes", "other_clinic_id", b"other_clinic_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTravelTimeRequest: _TypeAlias = SetTravelTimeRequest  # noqa: Y015
+
+@_typing.final
+class SetTravelTimeResponse(_message.Message):
+    """SetTravelTimeResponse holds what was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def way(self) -> _explanation_pb2.TravelTime:
+        """The travel time."""
+
+    def __init__(
+        self,
+        *,
+        way: _explanation_pb2.TravelTime | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["way", b"way"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTravelTimeResponse: _TypeAlias = SetTravelTimeResponse  # noqa: Y015
+
+@_typing.final
+class ListTravelTimesRequest(_message.Message):
+    """ListTravelTimesRequest asks for one's own travel times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many; 0 means 50, at most 200."""
+    page_token: _builtins.str
+    """From the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTravelTimesRequest: _TypeAlias = ListTravelTimesRequest  # noqa: Y015
+
+@_typing.final
+class ListTravelTimesResponse(_message.Message):
+    """ListTravelTimesResponse holds one page of travel times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def ways(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.TravelTime]:
+        """By clinic."""
+
+    def __init__(
+        self,
+        *,
+        ways: _abc.Iterable[_explanation_pb2.TravelTime] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "ways", b"ways"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTravelTimesResponse: _TypeAlias = ListTravelTimesResponse  # noqa: Y015

@@ -50,6 +50,81 @@ class AvailabilityServiceStub:
                 request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.SerializeToString,
                 response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.FromString,
                 _registered_method=True)
+        self.CreateVisitType = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/CreateVisitType',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.FromString,
+                _registered_method=True)
+        self.UpdateVisitType = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/UpdateVisitType',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.FromString,
+                _registered_method=True)
+        self.ListVisitTypes = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListVisitTypes',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
+                _registered_method=True)
+        self.AddTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/AddTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.FromString,
+                _registered_method=True)
+        self.RemoveTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/RemoveTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.FromString,
+                _registered_method=True)
+        self.ListTimeOff = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListTimeOff',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.FromString,
+                _registered_method=True)
+        self.AddClosure = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/AddClosure',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.FromString,
+                _registered_method=True)
+        self.RemoveClosure = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/RemoveClosure',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.FromString,
+                _registered_method=True)
+        self.ListClosures = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListClosures',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.FromString,
+                _registered_method=True)
+        self.SetPublicHolidays = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/SetPublicHolidays',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.FromString,
+                _registered_method=True)
+        self.GetPublicHolidays = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/GetPublicHolidays',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
+                _registered_method=True)
+        self.ExplainTime = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ExplainTime',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.FromString,
+                _registered_method=True)
+        self.PreviewScheduleChange = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/PreviewScheduleChange',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.FromString,
+                _registered_method=True)
+        self.SetTravelTime = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/SetTravelTime',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.FromString,
+                _registered_method=True)
+        self.ListTravelTimes = channel.unary_unary(
+                '/carelane.availability.v1.AvailabilityService/ListTravelTimes',
+                request_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.SerializeToString,
+                response_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.FromString,
+                _registered_method=True)
 
 
 class AvailabilityServiceServicer:
@@ -58,7 +133,7 @@ class AvailabilityServiceServicer:
 
     def SetAvailability(self, request, context):
         """SetAvailability replaces the weekly rules of a practice, and its overrides
-        from today on. The doctor of the practice may, and the clinic's owner,
+        and extra openings from today on. The doctor of the practice may, and the clinic's owner,
         managers and front desk. Visits that are booked stay; an edit that leaves
         some outside the hours is refused unless `allow_stranded` is set.
         Atomic; idempotent by request_id.
@@ -93,6 +168,177 @@ class AvailabilityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateVisitType(self, request, context):
+        """CreateVisitType adds a kind of visit to a practice. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVisitType(self, request, context):
+        """UpdateVisitType replaces the rules of a kind of visit; visits that are
+        booked stay as they are. The doctor of the practice may, and the clinic's
+        owner and managers. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVisitTypes(self, request, context):
+        """ListVisitTypes shows the kinds of visit of a practice by name, also the
+        retired ones, to its doctor and the clinic's staff. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddTimeOff(self, request, context):
+        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+        Visits that are booked stay; time off that they lie in is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+        there is a doctor's profile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTimeOff(self, request, context):
+        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTimeOff(self, request, context):
+        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddClosure(self, request, context):
+        """AddClosure closes a clinic on some local days, for all its doctors. The
+        clinic's owner, managers and front desk may. Visits that are booked stay; a
+        closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveClosure(self, request, context):
+        """RemoveClosure opens the clinic again on these days. The clinic's owner,
+        managers and front desk may. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClosures(self, request, context):
+        """ListClosures lists the closures of a clinic that are not over, to all who
+        work there. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPublicHolidays(self, request, context):
+        """SetPublicHolidays says on which public holidays a clinic is closed, in this
+        and every other year. The clinic's owner, managers and front desk may.
+        Visits that are booked stay; a change that strands some is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPublicHolidays(self, request, context):
+        """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+        who work there; before any were set those of the clinic's country, not
+        observed. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTime(self, request, context):
+        """ExplainTime says whether a start can be booked at a practice, and the rule
+        that refuses it when it cannot: the same that a booking would meet. The
+        doctor of the practice and the clinic's staff learn the exact rule; to
+        everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewScheduleChange(self, request, context):
+        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+        the booked visits that it would leave outside the hours. For those who may
+        set the hours. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTravelTime(self, request, context):
+        """SetTravelTime says how long the calling doctor is on the way between two of
+        their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+        practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTravelTimes(self, request, context):
+        """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvailabilityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +356,81 @@ def add_AvailabilityServiceServicer_to_server(servicer, server):
                     servicer.GetSlots,
                     request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.FromString,
                     response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.SerializeToString,
+            ),
+            'CreateVisitType': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVisitType,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.SerializeToString,
+            ),
+            'UpdateVisitType': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVisitType,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.SerializeToString,
+            ),
+            'ListVisitTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVisitTypes,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.SerializeToString,
+            ),
+            'AddTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.SerializeToString,
+            ),
+            'RemoveTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.SerializeToString,
+            ),
+            'ListTimeOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTimeOff,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.SerializeToString,
+            ),
+            'AddClosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddClosure,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.SerializeToString,
+            ),
+            'RemoveClosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveClosure,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.SerializeToString,
+            ),
+            'ListClosures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClosures,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.SerializeToString,
+            ),
+            'SetPublicHolidays': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPublicHolidays,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.SerializeToString,
+            ),
+            'GetPublicHolidays': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublicHolidays,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.SerializeToString,
+            ),
+            'ExplainTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTime,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.SerializeToString,
+            ),
+            'PreviewScheduleChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewScheduleChange,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.SerializeToString,
+            ),
+            'SetTravelTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTravelTime,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.SerializeToString,
+            ),
+            'ListTravelTimes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTravelTimes,
+                    request_deserializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.FromString,
+                    response_serializer=carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -194,6 +515,411 @@ class AvailabilityService:
             '/carelane.availability.v1.AvailabilityService/GetSlots',
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsRequest.SerializeToString,
             carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetSlotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVisitType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/CreateVisitType',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.CreateVisitTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVisitType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/UpdateVisitType',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.UpdateVisitTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVisitTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListVisitTypes',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListVisitTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/AddTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/RemoveTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTimeOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListTimeOff',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTimeOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddClosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/AddClosure',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.AddClosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveClosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/RemoveClosure',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.RemoveClosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClosures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListClosures',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListClosuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPublicHolidays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/SetPublicHolidays',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetPublicHolidaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublicHolidays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/GetPublicHolidays',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.GetPublicHolidaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ExplainTime',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ExplainTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewScheduleChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/PreviewScheduleChange',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.PreviewScheduleChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTravelTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/SetTravelTime',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.SetTravelTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTravelTimes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.availability.v1.AvailabilityService/ListTravelTimes',
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesRequest.SerializeToString,
+            carelane_dot_availability_dot_v1_dot_availability__service__pb2.ListTravelTimesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,7 @@ class AvailabilityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AvailabilityServiceAsyncStub: ...
     SetAvailability: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetAvailabilityRequest, _availability_service_pb2.SetAvailabilityResponse]
     """SetAvailability replaces the weekly rules of a practice, and its overrides
-    from today on. The doctor of the practice may, and the clinic's owner,
+    and extra openings from today on. The doctor of the practice may, and the clinic's owner,
     managers and front desk. Visits that are booked stay; an edit that leaves
     some outside the hours is refused unless `allow_stranded` is set.
     Atomic; idempotent by request_id.
@@ -58,6 +58,117 @@ class AvailabilityServiceStub:
     RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
     days.
     """
+    CreateVisitType: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.CreateVisitTypeRequest, _availability_service_pb2.CreateVisitTypeResponse]
+    """CreateVisitType adds a kind of visit to a practice. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    UpdateVisitType: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]
+    """UpdateVisitType replaces the rules of a kind of visit; visits that are
+    booked stay as they are. The doctor of the practice may, and the clinic's
+    owner and managers. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    """
+    ListVisitTypes: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]
+    """ListVisitTypes shows the kinds of visit of a practice by name, also the
+    retired ones, to its doctor and the clinic's staff. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    AddTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]
+    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+    Visits that are booked stay; time off that they lie in is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+    there is a doctor's profile.
+    """
+    RemoveTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]
+    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]
+    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
+    AddClosure: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]
+    """AddClosure closes a clinic on some local days, for all its doctors. The
+    clinic's owner, managers and front desk may. Visits that are booked stay; a
+    closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+    """
+    RemoveClosure: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveClosureRequest, _availability_service_pb2.RemoveClosureResponse]
+    """RemoveClosure opens the clinic again on these days. The clinic's owner,
+    managers and front desk may. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListClosures: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListClosuresRequest, _availability_service_pb2.ListClosuresResponse]
+    """ListClosures lists the closures of a clinic that are not over, to all who
+    work there. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    SetPublicHolidays: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetPublicHolidaysRequest, _availability_service_pb2.SetPublicHolidaysResponse]
+    """SetPublicHolidays says on which public holidays a clinic is closed, in this
+    and every other year. The clinic's owner, managers and front desk may.
+    Visits that are booked stay; a change that strands some is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
+    """
+    GetPublicHolidays: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.GetPublicHolidaysRequest, _availability_service_pb2.GetPublicHolidaysResponse]
+    """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+    who work there; before any were set those of the clinic's country, not
+    observed. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    ExplainTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]
+    """ExplainTime says whether a start can be booked at a practice, and the rule
+    that refuses it when it cannot: the same that a booking would meet. The
+    doctor of the practice and the clinic's staff learn the exact rule; to
+    everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    PreviewScheduleChange: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]
+    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+    the booked visits that it would leave outside the hours. For those who may
+    set the hours. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    SetTravelTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]
+    """SetTravelTime says how long the calling doctor is on the way between two of
+    their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+    practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ListTravelTimes: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListTravelTimesRequest, _availability_service_pb2.ListTravelTimesResponse]
+    """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
 
 @_typing.type_check_only
 class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
@@ -66,7 +177,7 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SetAvailability: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetAvailabilityRequest, _availability_service_pb2.SetAvailabilityResponse]  # type: ignore[assignment]
     """SetAvailability replaces the weekly rules of a practice, and its overrides
-    from today on. The doctor of the practice may, and the clinic's owner,
+    and extra openings from today on. The doctor of the practice may, and the clinic's owner,
     managers and front desk. Visits that are booked stay; an edit that leaves
     some outside the hours is refused unless `allow_stranded` is set.
     Atomic; idempotent by request_id.
@@ -89,6 +200,117 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
     days.
     """
+    CreateVisitType: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.CreateVisitTypeRequest, _availability_service_pb2.CreateVisitTypeResponse]  # type: ignore[assignment]
+    """CreateVisitType adds a kind of visit to a practice. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    UpdateVisitType: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]  # type: ignore[assignment]
+    """UpdateVisitType replaces the rules of a kind of visit; visits that are
+    booked stay as they are. The doctor of the practice may, and the clinic's
+    owner and managers. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    """
+    ListVisitTypes: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]  # type: ignore[assignment]
+    """ListVisitTypes shows the kinds of visit of a practice by name, also the
+    retired ones, to its doctor and the clinic's staff. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    AddTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]  # type: ignore[assignment]
+    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+    Visits that are booked stay; time off that they lie in is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+    there is a doctor's profile.
+    """
+    RemoveTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]  # type: ignore[assignment]
+    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]  # type: ignore[assignment]
+    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
+    AddClosure: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]  # type: ignore[assignment]
+    """AddClosure closes a clinic on some local days, for all its doctors. The
+    clinic's owner, managers and front desk may. Visits that are booked stay; a
+    closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+    """
+    RemoveClosure: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveClosureRequest, _availability_service_pb2.RemoveClosureResponse]  # type: ignore[assignment]
+    """RemoveClosure opens the clinic again on these days. The clinic's owner,
+    managers and front desk may. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED).
+    """
+    ListClosures: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListClosuresRequest, _availability_service_pb2.ListClosuresResponse]  # type: ignore[assignment]
+    """ListClosures lists the closures of a clinic that are not over, to all who
+    work there. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
+    """
+    SetPublicHolidays: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetPublicHolidaysRequest, _availability_service_pb2.SetPublicHolidaysResponse]  # type: ignore[assignment]
+    """SetPublicHolidays says on which public holidays a clinic is closed, in this
+    and every other year. The clinic's owner, managers and front desk may.
+    Visits that are booked stay; a change that strands some is refused unless
+    `allow_stranded` is set. Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
+    """
+    GetPublicHolidays: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.GetPublicHolidaysRequest, _availability_service_pb2.GetPublicHolidaysResponse]  # type: ignore[assignment]
+    """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+    who work there; before any were set those of the clinic's country, not
+    observed. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    ExplainTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]  # type: ignore[assignment]
+    """ExplainTime says whether a start can be booked at a practice, and the rule
+    that refuses it when it cannot: the same that a booking would meet. The
+    doctor of the practice and the clinic's staff learn the exact rule; to
+    everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    PreviewScheduleChange: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]  # type: ignore[assignment]
+    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+    the booked visits that it would leave outside the hours. For those who may
+    set the hours. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    """
+    SetTravelTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]  # type: ignore[assignment]
+    """SetTravelTime says how long the calling doctor is on the way between two of
+    their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+    idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+    practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    ListTravelTimes: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListTravelTimesRequest, _availability_service_pb2.ListTravelTimesResponse]  # type: ignore[assignment]
+    """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    """
 
 class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
     """AvailabilityService holds when practices are open and which times are free."""
@@ -100,7 +322,7 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.SetAvailabilityResponse, _abc.Awaitable[_availability_service_pb2.SetAvailabilityResponse]]:
         """SetAvailability replaces the weekly rules of a practice, and its overrides
-        from today on. The doctor of the practice may, and the clinic's owner,
+        and extra openings from today on. The doctor of the practice may, and the clinic's owner,
         managers and front desk. Visits that are booked stay; an edit that leaves
         some outside the hours is refused unless `allow_stranded` is set.
         Atomic; idempotent by request_id.
@@ -134,6 +356,207 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD),
         RESOURCE_EXHAUSTED (TOO_LARGE) for more than 10,000 times: ask for fewer
         days.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateVisitType(
+        self,
+        request: _availability_service_pb2.CreateVisitTypeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.CreateVisitTypeResponse, _abc.Awaitable[_availability_service_pb2.CreateVisitTypeResponse]]:
+        """CreateVisitType adds a kind of visit to a practice. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateVisitType(
+        self,
+        request: _availability_service_pb2.UpdateVisitTypeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.UpdateVisitTypeResponse, _abc.Awaitable[_availability_service_pb2.UpdateVisitTypeResponse]]:
+        """UpdateVisitType replaces the rules of a kind of visit; visits that are
+        booked stay as they are. The doctor of the practice may, and the clinic's
+        owner and managers. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def ListVisitTypes(
+        self,
+        request: _availability_service_pb2.ListVisitTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListVisitTypesResponse, _abc.Awaitable[_availability_service_pb2.ListVisitTypesResponse]]:
+        """ListVisitTypes shows the kinds of visit of a practice by name, also the
+        retired ones, to its doctor and the clinic's staff. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def AddTimeOff(
+        self,
+        request: _availability_service_pb2.AddTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.AddTimeOffResponse, _abc.Awaitable[_availability_service_pb2.AddTimeOffResponse]]:
+        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
+        Visits that are booked stay; time off that they lie in is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
+        there is a doctor's profile.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveTimeOff(
+        self,
+        request: _availability_service_pb2.RemoveTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.RemoveTimeOffResponse, _abc.Awaitable[_availability_service_pb2.RemoveTimeOffResponse]]:
+        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTimeOff(
+        self,
+        request: _availability_service_pb2.ListTimeOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListTimeOffResponse, _abc.Awaitable[_availability_service_pb2.ListTimeOffResponse]]:
+        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def AddClosure(
+        self,
+        request: _availability_service_pb2.AddClosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.AddClosureResponse, _abc.Awaitable[_availability_service_pb2.AddClosureResponse]]:
+        """AddClosure closes a clinic on some local days, for all its doctors. The
+        clinic's owner, managers and front desk may. Visits that are booked stay; a
+        closure that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), FAILED_PRECONDITION (STRANDS_APPOINTMENTS).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveClosure(
+        self,
+        request: _availability_service_pb2.RemoveClosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.RemoveClosureResponse, _abc.Awaitable[_availability_service_pb2.RemoveClosureResponse]]:
+        """RemoveClosure opens the clinic again on these days. The clinic's owner,
+        managers and front desk may. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListClosures(
+        self,
+        request: _availability_service_pb2.ListClosuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListClosuresResponse, _abc.Awaitable[_availability_service_pb2.ListClosuresResponse]]:
+        """ListClosures lists the closures of a clinic that are not over, to all who
+        work there. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def SetPublicHolidays(
+        self,
+        request: _availability_service_pb2.SetPublicHolidaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.SetPublicHolidaysResponse, _abc.Awaitable[_availability_service_pb2.SetPublicHolidaysResponse]]:
+        """SetPublicHolidays says on which public holidays a clinic is closed, in this
+        and every other year. The clinic's owner, managers and front desk may.
+        Visits that are booked stay; a change that strands some is refused unless
+        `allow_stranded` is set. Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
+        """
+
+    @_abc_1.abstractmethod
+    def GetPublicHolidays(
+        self,
+        request: _availability_service_pb2.GetPublicHolidaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.GetPublicHolidaysResponse, _abc.Awaitable[_availability_service_pb2.GetPublicHolidaysResponse]]:
+        """GetPublicHolidays shows the public holidays of a clinic in a year, to all
+        who work there; before any were set those of the clinic's country, not
+        observed. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainTime(
+        self,
+        request: _availability_service_pb2.ExplainTimeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ExplainTimeResponse, _abc.Awaitable[_availability_service_pb2.ExplainTimeResponse]]:
+        """ExplainTime says whether a start can be booked at a practice, and the rule
+        that refuses it when it cannot: the same that a booking would meet. The
+        doctor of the practice and the clinic's staff learn the exact rule; to
+        everybody else a taken time is BUSY, whatever takes it. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewScheduleChange(
+        self,
+        request: _availability_service_pb2.PreviewScheduleChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.PreviewScheduleChangeResponse, _abc.Awaitable[_availability_service_pb2.PreviewScheduleChangeResponse]]:
+        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
+        the booked visits that it would leave outside the hours. For those who may
+        set the hours. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def SetTravelTime(
+        self,
+        request: _availability_service_pb2.SetTravelTimeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.SetTravelTimeResponse, _abc.Awaitable[_availability_service_pb2.SetTravelTimeResponse]]:
+        """SetTravelTime says how long the calling doctor is on the way between two of
+        their clinics; 0 minutes forget it. Visits that are booked stay. Atomic;
+        idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a clinic at which the doctor does not
+        practise, INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListTravelTimes(
+        self,
+        request: _availability_service_pb2.ListTravelTimesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_availability_service_pb2.ListTravelTimesResponse, _abc.Awaitable[_availability_service_pb2.ListTravelTimesResponse]]:
+        """ListTravelTimes lists what the calling doctor has set. Reads only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
 
 def add_AvailabilityServiceServicer_to_server(servicer: AvailabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -94,6 +94,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """REST only: a body is sent as `application/json`."""
     ERROR_REASON_CANCELLED: _ErrorReason.ValueType  # 35
     """The caller went away before the answer."""
+    ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 36
+    """The patient holds as many times as they may."""
+    ERROR_REASON_QUEUE_EMPTY: _ErrorReason.ValueType  # 40
+    """Nobody waits in the queue."""
+    ERROR_REASON_ALREADY_WAITING: _ErrorReason.ValueType  # 50
+    """The patient waits for that already."""
+    ERROR_REASON_TOO_MANY_ENTRIES: _ErrorReason.ValueType  # 51
+    """The patient waits for as many things as they may."""
+    ERROR_REASON_OFFER_ENDED: _ErrorReason.ValueType  # 52
+    """The offer was answered, or its deadline passed."""
+    ERROR_REASON_TOO_MANY_DEPENDANTS: _ErrorReason.ValueType  # 37
+    """The person books for as many others as they may."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -173,4 +185,16 @@ ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 34
 """REST only: a body is sent as `application/json`."""
 ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 35
 """The caller went away before the answer."""
+ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 36
+"""The patient holds as many times as they may."""
+ERROR_REASON_QUEUE_EMPTY: ErrorReason.ValueType  # 40
+"""Nobody waits in the queue."""
+ERROR_REASON_ALREADY_WAITING: ErrorReason.ValueType  # 50
+"""The patient waits for that already."""
+ERROR_REASON_TOO_MANY_ENTRIES: ErrorReason.ValueType  # 51
+"""The patient waits for as many things as they may."""
+ERROR_REASON_OFFER_ENDED: ErrorReason.ValueType  # 52
+"""The offer was answered, or its deadline passed."""
+ERROR_REASON_TOO_MANY_DEPENDANTS: ErrorReason.ValueType  # 37
+"""The person books for as many others as they may."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

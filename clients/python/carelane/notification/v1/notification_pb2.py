@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/notification/v1/notification.proto\x12\x18\x63\x61relane.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x02\n\x0cNotification\x12\'\n\x0fnotification_id\x18\x01 \x01(\tR\x0enotificationId\x12>\n\x04kind\x18\x02 \x01(\x0e\x32*.carelane.notification.v1.NotificationKindR\x04kind\x12\x19\n\x05title\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05title\x12\x17\n\x04\x62ody\x18\x04 \x01(\tB\x03\x80\x01\x01R\x04\x62ody\x12\x1d\n\nsubject_id\x18\x05 \x01(\tR\tsubjectId\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tread_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08readTime*\x84\x03\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12(\n$NOTIFICATION_KIND_APPOINTMENT_BOOKED\x10\x01\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_CONFIRMED\x10\x02\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_CANCELLED\x10\x03\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_COMPLETED\x10\x04\x12)\n%NOTIFICATION_KIND_APPOINTMENT_NO_SHOW\x10\x05\x12%\n!NOTIFICATION_KIND_DOCTOR_VERIFIED\x10\x06\x12%\n!NOTIFICATION_KIND_DOCTOR_REJECTED\x10\x07\x12#\n\x1fNOTIFICATION_KIND_CLINIC_JOINED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/notification/v1/notification.proto\x12\x18\x63\x61relane.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x02\n\x0cNotification\x12\'\n\x0fnotification_id\x18\x01 \x01(\tR\x0enotificationId\x12>\n\x04kind\x18\x02 \x01(\x0e\x32*.carelane.notification.v1.NotificationKindR\x04kind\x12\x19\n\x05title\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05title\x12\x17\n\x04\x62ody\x18\x04 \x01(\tB\x03\x80\x01\x01R\x04\x62ody\x12\x1d\n\nsubject_id\x18\x05 \x01(\tR\tsubjectId\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tread_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08readTime*\xa6\x04\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12(\n$NOTIFICATION_KIND_APPOINTMENT_BOOKED\x10\x01\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_CONFIRMED\x10\x02\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_CANCELLED\x10\x03\x12+\n\'NOTIFICATION_KIND_APPOINTMENT_COMPLETED\x10\x04\x12)\n%NOTIFICATION_KIND_APPOINTMENT_NO_SHOW\x10\x05\x12%\n!NOTIFICATION_KIND_DOCTOR_VERIFIED\x10\x06\x12%\n!NOTIFICATION_KIND_DOCTOR_REJECTED\x10\x07\x12#\n\x1fNOTIFICATION_KIND_CLINIC_JOINED\x10\x08\x12\'\n#NOTIFICATION_KIND_APPOINTMENT_MOVED\x10\t\x12&\n\"NOTIFICATION_KIND_WAITLIST_OFFERED\x10\x14\x12%\n!NOTIFICATION_KIND_WAITLIST_LAPSED\x10\x15\x12(\n$NOTIFICATION_KIND_QUEUE_RUNNING_LATE\x10\x1e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATION'].fields_by_name['body']._loaded_options = None
   _globals['_NOTIFICATION'].fields_by_name['body']._serialized_options = b'\200\001\001'
   _globals['_NOTIFICATIONKIND']._serialized_start=430
-  _globals['_NOTIFICATIONKIND']._serialized_end=818
+  _globals['_NOTIFICATIONKIND']._serialized_end=980
   _globals['_NOTIFICATION']._serialized_start=107
   _globals['_NOTIFICATION']._serialized_end=427
 # @@protoc_insertion_point(module_scope)

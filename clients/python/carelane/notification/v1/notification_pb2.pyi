@@ -42,6 +42,14 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """An administrator refused the doctor, with a reason."""
     NOTIFICATION_KIND_CLINIC_JOINED: _NotificationKind.ValueType  # 8
     """The person now works at a clinic."""
+    NOTIFICATION_KIND_APPOINTMENT_MOVED: _NotificationKind.ValueType  # 9
+    """An appointment was moved to another time."""
+    NOTIFICATION_KIND_WAITLIST_OFFERED: _NotificationKind.ValueType  # 20
+    """A time that the patient waits for is kept for them."""
+    NOTIFICATION_KIND_WAITLIST_LAPSED: _NotificationKind.ValueType  # 21
+    """An offered time went to the next one."""
+    NOTIFICATION_KIND_QUEUE_RUNNING_LATE: _NotificationKind.ValueType  # 30
+    """The doctor is late today, or on time again."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """NotificationKind says what happened."""
@@ -64,6 +72,14 @@ NOTIFICATION_KIND_DOCTOR_REJECTED: NotificationKind.ValueType  # 7
 """An administrator refused the doctor, with a reason."""
 NOTIFICATION_KIND_CLINIC_JOINED: NotificationKind.ValueType  # 8
 """The person now works at a clinic."""
+NOTIFICATION_KIND_APPOINTMENT_MOVED: NotificationKind.ValueType  # 9
+"""An appointment was moved to another time."""
+NOTIFICATION_KIND_WAITLIST_OFFERED: NotificationKind.ValueType  # 20
+"""A time that the patient waits for is kept for them."""
+NOTIFICATION_KIND_WAITLIST_LAPSED: NotificationKind.ValueType  # 21
+"""An offered time went to the next one."""
+NOTIFICATION_KIND_QUEUE_RUNNING_LATE: NotificationKind.ValueType  # 30
+"""The doctor is late today, or on time again."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final
@@ -88,7 +104,7 @@ class Notification(_message.Message):
     body: _builtins.str
     """A sentence or two for people."""
     subject_id: _builtins.str
-    """Id of the appointment, doctor or clinic that it is about."""
+    """Id of the appointment, offer, doctor or clinic that it is about."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""

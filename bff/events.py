@@ -1,0 +1,90 @@
+"""A line of the route table whose RPC streams: HTTP request → RPC → server-sent events.
+
+Each message is one event, `data: {…}`. What goes wrong before the first one is answered like any
+other failure; later it is an event of the type `problem`, the last one. A comment goes out while
+there is nothing to say, so that nobody between takes the connection for dead.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+import grpc
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from bff.body import ClientGone
+from bff.operation import Operation, Watch
+from bff.problem import of_rpc
+from bff.visit import visit_of
+
+HEARTBEAT: Final = 15.0  # seconds; proxies give up after thirty or sixty
+MEDIA_TYPE: Final = "text/event-stream"
+_HEADERS: Final = [
+    (b"content-type", MEDIA_TYPE.encode()),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect events before it sends them
+]
+_COMMENT: Final = b":\n\n"
+_END: Final[object] = grpc.aio.EOF  # type: ignore[attr-defined] # the published stubs lack it
+
+
+class EventStream(Operation):
+    """Answers the requests of one route with events, until client or server ends the stream."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message, visit = self._request(scope, b""), visit_of(scope)
+        call = self._call(message, metadata=visit.metadata())
+        watch = Watch(call, receive)
+        try:
+            async with aclosing(self._events(call)) as events:
+                first = await _first(events)
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                if scope["method"] != "HEAD":
+                    await _send_all(first, events, send, visit.request_id)
+                await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            if not watch.client_left:
+                raise
+            raise ClientGone from None
+        finally:
+            watch.end()
+            call.cancel()
+
+    async def _events(self, call: Any) -> AsyncGenerator[bytes, None]:
+        """Write each message of the call as an event, and a comment while there is none."""
+        while True:
+            reading = asyncio.ensure_future(call.read())
+            try:
+                while not (await asyncio.wait({reading}, timeout=HEARTBEAT))[0]:
+                    yield _COMMENT
+            finally:
+                reading.cancel()
+            answer = reading.result()
+            if answer is _END:
+                return
+            yield b"data: " + self._write(answer) + b"\n\n"
+
+
+async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
+    try:
+        return await anext(events, b"")
+    except grpc.aio.AioRpcError as error:
+        raise of_rpc(error) from None
+
+
+async def _send_all(
+    first: bytes, events: AsyncGenerator[bytes, None], send: Send, request_id: str
+) -> None:
+    await _send(first, send)
+    try:
+        async for event in events:
+            await _send(event, send)
+    except grpc.aio.AioRpcError as error:
+        document = orjson.dumps(of_rpc(error).document(request_id))
+        await _send(b"event: problem\ndata: " + document + b"\n\n", send)
+
+
+async def _send(event: bytes, send: Send) -> None:
+    await send({"type": "http.response.body", "body": event, "more_body": True})

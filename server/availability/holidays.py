@@ -1,0 +1,65 @@
+"""Public holidays of the countries, by local day."""
+
+from collections.abc import Collection, Iterator
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from holidays import country_holidays, list_supported_countries
+
+from server.core.errors import InvalidField
+
+
+class Kept(NamedTuple):
+    """Whose holidays a clinic keeps; it is open on those named in `open_on`."""
+
+    observed: bool
+    country_code: str
+    subdivision: str
+    open_on: tuple[str, ...] = ()
+
+
+class Holiday(NamedTuple):
+    """A public holiday; a day that is two has both names, with a `;` between."""
+
+    day: date
+    name: str
+
+
+def check(kept: Kept) -> None:
+    """Raise InvalidField for a country or a part of it whose holidays are not known."""
+    parts = list_supported_countries(include_aliases=False).get(kept.country_code)
+    if parts is None:
+        raise InvalidField("country_code", "must be a country whose public holidays are known")
+    if kept.subdivision and kept.subdivision not in parts:
+        raise InvalidField("subdivision", "must be a part of the country with holidays of its own")
+
+
+@lru_cache(maxsize=1024)
+def of_year(country_code: str, subdivision: str, year: int) -> tuple[Holiday, ...]:
+    """Answer the public holidays of a country, or a part of it, in a year, by date.
+
+    A country or part that the library does not know has none.
+    """
+    try:
+        found = country_holidays(
+            country_code, subdiv=subdivision or None, years=year, language="en_US"
+        )
+    except NotImplementedError:
+        return ()
+    return tuple(Holiday(day, name) for day, name in sorted(found.items()))
+
+
+def closed_days(kept: Kept, first: date, last: date) -> Iterator[date]:
+    """Answer the days from `first` to `last` on which a clinic that keeps them is closed."""
+    if not kept.observed:
+        return
+    for year in range(first.year, last.year + 1):
+        for day, name in of_year(kept.country_code, kept.subdivision, year):
+            if first <= day <= last and not is_open(name, kept.open_on):
+                yield day
+
+
+def is_open(name: str, open_on: Collection[str]) -> bool:
+    """Say whether all that is celebrated on a day is switched off."""
+    return name in open_on or all(part in open_on for part in name.split("; "))

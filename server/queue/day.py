@@ -1,0 +1,265 @@
+"""The queue of a practice's day: read in one statement, put in order, with expected waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from sqlalchemy import DATE, TIMESTAMP, Text, and_, any_, bindparam, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from server.appointment import view
+from server.availability.hours import DAY, local_day
+from server.core.db import Transaction, sql
+from server.core.errors import NotFound
+from server.directory import queries as directory
+from server.queue.models import QueueDay, QueueSetting, QueueTicket
+from server.queue.waits import MINUTE, Late, Length, Pace, Place, Wait, expected_waits
+
+GRACE_MINUTES = 30
+"""After how long a patient who did not come is marked, where a practice chose nothing."""
+UNKNOWN = "There is no such practice."
+REMEMBERED_DAYS = 60
+MOST_REMEMBERED = 500
+STATES = {
+    "completed": "done",
+    "in_consultation": "in_consultation",
+    "checked_in": "waiting",
+    "booked": "expected",
+}
+"""What a status of a visit is in the queue, in the order in which the queue shows them."""
+_ORDER = {state: number for number, state in enumerate(STATES.values())}
+
+_practice = directory.practices()
+_visit = view.ALL.subquery("visits")
+_today = func.timezone(
+    _practice.c.time_zone, bindparam("now", type_=TIMESTAMP(timezone=True))
+).cast(DATE)
+_OURS = or_(
+    _practice.c.doctor_id == func.app_user(), _practice.c.clinic_id == any_(func.app_clinics())
+)
+_ENTRY = (
+    _visit.c.appointment_id,
+    _visit.c.status,
+    _visit.c.start_time,
+    _visit.c.end_time,
+    _visit.c.patient_id,
+    _visit.c.patient_name,
+    _visit.c.visit_type_name,
+    QueueTicket.token,
+    QueueTicket.check_in_time,
+    QueueTicket.consultation_start_time,
+    QueueTicket.consultation_end_time,
+)
+_FIND = sql(
+    select(*_ENTRY)
+    .join(QueueTicket, QueueTicket.appointment_id == _visit.c.appointment_id)
+    .where(_visit.c.appointment_id == bindparam("appointment"))
+)
+_READ = sql(
+    select(
+        _practice.c.clinic_id,
+        _practice.c.practice_id,
+        _practice.c.doctor_id,
+        _practice.c.time_zone,
+        QueueDay.late_minutes,
+        QueueDay.late_time,
+        QueueSetting.no_show_grace_minutes,
+        *_ENTRY,
+    )
+    .select_from(_practice)
+    .join(
+        QueueDay,
+        and_(QueueDay.practice_id == _practice.c.practice_id, QueueDay.local_date == _today),
+        isouter=True,
+    )
+    .join(QueueSetting, QueueSetting.practice_id == _practice.c.practice_id, isouter=True)
+    .join(
+        _visit,
+        and_(
+            _visit.c.practice_id == _practice.c.practice_id,
+            _visit.c.doctor_id == _practice.c.doctor_id,
+            _visit.c.local_date == _today,
+            # constants, since row-level security keeps the planner from an index by `_today`
+            _visit.c.local_date.between(bindparam("low"), bindparam("high")),
+            _visit.c.status == any_(literal([*STATES], ARRAY(Text))),
+        ),
+        isouter=True,
+    )
+    .join(QueueTicket, QueueTicket.appointment_id == _visit.c.appointment_id, isouter=True)
+    .where(_practice.c.practice_id == bindparam("practice"), _OURS)
+)
+_FIND_PRACTICE = sql(
+    select(
+        _practice.c.clinic_id, _practice.c.practice_id, _practice.c.doctor_id, _practice.c.time_zone
+    ).where(_practice.c.practice_id == bindparam("practice"), _OURS)
+)
+_REMEMBER = sql(
+    select(
+        QueueTicket.booked_minutes,
+        QueueTicket.consultation_start_time,
+        QueueTicket.consultation_end_time,
+    )
+    .join(QueueDay, QueueDay.queue_day_id == QueueTicket.queue_day_id)
+    .where(
+        QueueDay.practice_id == bindparam("practice"),
+        QueueDay.local_date.between(bindparam("first"), bindparam("last")),
+        QueueTicket.consultation_end_time.is_not(None),
+    )
+    .order_by(QueueTicket.consultation_start_time.desc())
+    .limit(MOST_REMEMBERED)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A patient of the day; `token` 0 and times None before they are known."""
+
+    appointment_id: UUID
+    state: str
+    token: int
+    patient_id: UUID
+    patient_name: str
+    visit_type_name: str
+    start_time: datetime
+    booked_minutes: float
+    check_in_time: datetime | None
+    consultation_start_time: datetime | None
+    consultation_end_time: datetime | None
+    wait: Wait | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """Whose queue it is."""
+
+    practice_id: UUID
+    clinic_id: UUID
+    doctor_id: UUID
+    zone: ZoneInfo
+
+    def today(self, now: datetime) -> date:
+        """Answer the local day at the clinic."""
+        return local_day(self.zone, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A practice's day as it stands; `entries` are in the order of the queue, without waits."""
+
+    practice: Practice
+    local_date: date
+    late: Late | None
+    grace_minutes: int
+    entries: tuple[Entry, ...]
+
+    def lengths(self) -> list[Length]:
+        """Answer the consultations of today that have ended."""
+        return [
+            Length(entry.booked_minutes, _minutes(start, end), today=True)
+            for entry in self.entries
+            if (start := entry.consultation_start_time) and (end := entry.consultation_end_time)
+        ]
+
+    def waits(self, now: datetime, past: Sequence[Length]) -> list[Wait | None]:
+        """Answer the expected wait of each entry, learned from today and from `past`."""
+        places = [
+            Place(
+                entry.state, entry.start_time, entry.booked_minutes, entry.consultation_start_time
+            )
+            for entry in self.entries
+        ]
+        return expected_waits(now, places, Pace.of([*past, *self.lengths()]), self.late)
+
+
+async def find_practice(tx: Transaction, practice_id: UUID) -> Practice:
+    """Find a practice; NotFound unless the caller is its doctor or the clinic's staff."""
+    row = await tx.one(_FIND_PRACTICE, practice=practice_id)
+    if row is None:
+        raise NotFound(UNKNOWN)
+    return _practice_of(row)
+
+
+async def read(tx: Transaction, practice_id: UUID, *, zone: ZoneInfo | None = None) -> Queue:
+    """Read the queue of today; NotFound unless the caller is its doctor or the clinic's staff.
+
+    Who knows the `zone` of the clinic spares the database the days around.
+    """
+    today = local_day(zone, tx.now) if zone else tx.now.date()
+    around = timedelta() if zone else DAY
+    rows = await tx.all(
+        _READ, practice=practice_id, now=tx.now, low=today - around, high=today + around
+    )
+    if not rows:
+        raise NotFound(UNKNOWN)
+    first = rows[0]
+    practice = _practice_of(first)
+    late = Late(first["late_minutes"], first["late_time"]) if first["late_time"] else None
+    grace = first["no_show_grace_minutes"]
+    entries = (_entry(row) for row in rows if row["appointment_id"])
+    return Queue(
+        practice,
+        practice.today(tx.now),
+        late,
+        GRACE_MINUTES if grace is None else grace,
+        tuple(sorted(entries, key=_place)),
+    )
+
+
+async def find(tx: Transaction, appointment_id: UUID) -> Entry:
+    """Read the place of a patient who has checked in."""
+    (row,) = await tx.all(_FIND, appointment=appointment_id)
+    return _entry(row)
+
+
+async def remember(tx: Transaction, practice: Practice) -> list[Length]:
+    """Read how long consultations took before today, the newest first."""
+    today = practice.today(tx.now)
+    rows = await tx.all(
+        _REMEMBER,
+        practice=practice.practice_id,
+        first=today - REMEMBERED_DAYS * DAY,
+        last=today - DAY,
+    )
+    return [
+        Length(
+            row["booked_minutes"],
+            _minutes(row["consultation_start_time"], row["consultation_end_time"]),
+        )
+        for row in rows
+    ]
+
+
+def _practice_of(row: asyncpg.Record) -> Practice:
+    return Practice(
+        row["practice_id"], row["clinic_id"], row["doctor_id"], ZoneInfo(row["time_zone"])
+    )
+
+
+def _entry(row: asyncpg.Record) -> Entry:
+    return Entry(
+        appointment_id=row["appointment_id"],
+        state=STATES[row["status"]],
+        token=row["token"] or 0,
+        patient_id=row["patient_id"],
+        patient_name=row["patient_name"] or "",
+        visit_type_name=row["visit_type_name"],
+        start_time=row["start_time"],
+        booked_minutes=_minutes(row["start_time"], row["end_time"]),
+        check_in_time=row["check_in_time"],
+        consultation_start_time=row["consultation_start_time"],
+        consultation_end_time=row["consultation_end_time"],
+    )
+
+
+def _minutes(start: datetime, end: datetime) -> float:
+    return (end - start) / MINUTE
+
+
+def _place(entry: Entry) -> tuple[Any, ...]:
+    """Answer what the queue is sorted by: state, then call, token or booked start."""
+    begun = entry.consultation_start_time or entry.start_time
+    return _ORDER[entry.state], entry.token if entry.state == "waiting" else 0, begun, entry.token

@@ -1,0 +1,126 @@
+"""Visits to which several patients come at one start."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from tests.counts import count
+from tests.refusal import Refusal, refused
+from tests.world import Person, PracticeOf, World, tomorrow
+
+HALF_HOUR = timedelta(minutes=30)
+
+
+@pytest.fixture
+async def camp(world: World) -> PracticeOf:
+    """A practice whose visits take three patients at a start."""
+    return await world.practice(capacity=3, interval_minutes=10)
+
+
+async def offered(world: World, practice: PracticeOf, start: datetime) -> bool:
+    answer = await world.call(
+        "GetSlots", doctor_id=practice.doctor.user_id, from_date=start.date(), days=2
+    )
+    starts = {slot.start_time.seconds for day in answer.days for slot in day.slots}
+    return int(start.timestamp()) in starts
+
+
+async def change(world: World, rpc_name: str, by: Person, visit: Any, **fields: Any) -> Any:
+    fields = {"request_id": uuid4(), "appointment_id": visit.appointment_id} | fields
+    return (await world.call(rpc_name, by, **fields)).appointment
+
+
+async def test_a_start_is_offered_and_booked_until_it_is_full(
+    world: World, camp: PracticeOf
+) -> None:
+    start = camp.at(tomorrow(camp), 10)
+    for _ in range(3):
+        assert await offered(world, camp, start)
+        await world.book(await world.person(), camp, start)
+    assert not await offered(world, camp, start)
+    refusal = await refused(world.book(await world.person(), camp, start))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.ALREADY_EXISTS, "SLOT_TAKEN")
+
+
+async def test_a_start_that_overlaps_the_group_is_refused(world: World, camp: PracticeOf) -> None:
+    start = camp.at(tomorrow(camp), 10)
+    await world.book(await world.person(), camp, start)
+    refusal = await refused(world.book(await world.person(), camp, start + HALF_HOUR / 3))
+    assert refusal.reason == "SLOT_TAKEN"
+
+
+async def test_nobody_has_two_seats_of_one_start(world: World, camp: PracticeOf) -> None:
+    start, patient = camp.at(tomorrow(camp), 10), await world.person()
+    await world.book(patient, camp, start)
+    refusal = await refused(world.book(patient, camp, start))
+    assert refusal.reason == "PATIENT_BUSY"
+
+
+async def test_a_cancelled_seat_is_free_and_the_last_one_frees_the_time(
+    world: World, camp: PracticeOf
+) -> None:
+    start = camp.at(tomorrow(camp), 10)
+    people = [await world.person() for _ in range(3)]
+    visits = [await world.book(person, camp, start) for person in people]
+    await change(world, "CancelAppointment", people[0], visits[0])
+    visits[0] = await world.book(people[0], camp, start)
+    for person, visit in zip(people, visits, strict=True):
+        refusal = await refused(world.book(await world.person(), camp, start + HALF_HOUR / 3))
+        assert refusal.reason == "SLOT_TAKEN"
+        await change(world, "CancelAppointment", person, visit)
+    await world.book(await world.person(), camp, start + HALF_HOUR / 3)
+
+
+async def test_a_seat_moves_to_another_group_and_the_empty_start_is_free(
+    world: World, camp: PracticeOf
+) -> None:
+    start = camp.at(tomorrow(camp), 10)
+    there = start + 2 * HALF_HOUR
+    one, other = await world.person(), await world.person()
+    visit = await world.book(one, camp, start)
+    await world.book(other, camp, there)
+    moved = await change(world, "RescheduleAppointment", one, visit, start_time=there)
+    assert moved.previous_start_time == visit.start_time
+    await world.book(await world.person(), camp, there)
+    refusal = await refused(world.book(await world.person(), camp, there))
+    assert refusal.reason == "SLOT_TAKEN"
+    await world.book(await world.person(), camp, start + HALF_HOUR / 3)
+    back = await change(
+        world, "RescheduleAppointment", one, visit, start_time=start + 8 * HALF_HOUR
+    )
+    assert back.previous_start_time == moved.start_time
+    await world.book(await world.person(), camp, there)
+
+
+async def test_a_seat_is_not_held(world: World, camp: PracticeOf) -> None:
+    refusal = await refused(
+        world.call(
+            "HoldSlot",
+            await world.person(),
+            request_id=uuid4(),
+            practice_id=camp.practice_id,
+            start_time=camp.at(tomorrow(camp), 10),
+        )
+    )
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_racing_patients_never_take_more_seats_than_there_are(live_world: World) -> None:
+    camp = await live_world.practice(capacity=5)
+    start = camp.at(tomorrow(camp), 10)
+
+    async def attempt(patient: Person) -> str:
+        try:
+            await live_world.book(patient, camp, start)
+        except grpc.aio.AioRpcError as error:
+            return Refusal(error).reason
+        return "BOOKED"
+
+    patients = [await live_world.person() for _ in range(count(15, deep=100))]
+    outcomes = await asyncio.gather(*map(attempt, patients))
+    assert outcomes.count("BOOKED") == 5
+    assert set(outcomes) == {"BOOKED", "SLOT_TAKEN"}
