@@ -156,6 +156,17 @@ class Queue:
     grace_minutes: int
     entries: tuple[Entry, ...]
 
+    def place(self, appointment_id: UUID) -> int:
+        """Answer the place of a visit among the entries; NotFound when it is not there."""
+        for place, entry in enumerate(self.entries):
+            if entry.appointment_id == appointment_id:
+                return place
+        raise NotFound("The appointment is not in the queue of today.")
+
+    def ahead(self, place: int) -> int:
+        """Answer how many wait in front of a place; none for who was called."""
+        return sum(entry.state == "waiting" for entry in self.entries[:place])
+
     def lengths(self) -> list[Length]:
         """Answer the consultations of today that have ended."""
         return [
