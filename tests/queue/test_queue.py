@@ -1,7 +1,7 @@
 """The day at the clinic, as the desk and the doctor call it."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ import pytest
 
 from carelane.queue.v1 import queue_pb2 as pb
 from server.core.clock import MovableClock
-from tests.queue.conftest import Day
+from tests.queue.conftest import ALWAYS, Day
 from tests.refusal import Refusal, refused
 from tests.world import World
 
@@ -167,6 +167,27 @@ async def test_yesterday_is_not_in_the_queue(day: Day, clock: MovableClock) -> N
     await day.check_in(await day.book())
     clock.advance(timedelta(days=1))
     assert list((await day.queue()).entries) == []
+
+
+async def test_who_waits_at_midnight_stays_in_front(world: World, clock: MovableClock) -> None:
+    practice = await world.practice(rules=ALWAYS)
+    night = (datetime.now(UTC) + timedelta(days=3)).date()
+    clock.set(practice.at(night, 23))
+    day = Day(world, practice, night)
+    starts = [practice.at(night, 23, 30), practice.at(night + timedelta(days=1), 0)]
+    late, early = [await world.book(await world.person(), practice, start) for start in starts]
+    await day.check_in(late)
+    clock.advance(timedelta(minutes=65))
+    await day.check_in(early)
+    entries = (await day.queue()).entries
+    assert [entry.appointment_id for entry in entries] == [
+        late.appointment_id,
+        early.appointment_id,
+    ]
+    assert (await day.call_next()).appointment_id == late.appointment_id
+    clock.advance(timedelta(hours=7))
+    entries = (await day.queue()).entries
+    assert [entry.appointment_id for entry in entries] == [early.appointment_id]
 
 
 @pytest.mark.parametrize("rpc_name", [*ON_VISITS, *ON_PRACTICES])
