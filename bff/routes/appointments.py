@@ -10,6 +10,8 @@ _POLICY: Final = "/api/practices/{practice_id}/cancel-policy"
 
 ROUTES: Final = (
     Route("POST", "/api/appointments", f"{_SERVICE}.BookAppointment", status=201),
+    Route("POST", "/api/appointments/family", f"{_SERVICE}.BookFamily", status=201),
+    Route("POST", "/api/appointments/series", f"{_SERVICE}.BookSeries", status=201),
     Route("GET", "/api/appointments", f"{_SERVICE}.ListAppointments"),
     Route("POST", "/api/holds", f"{_SERVICE}.HoldSlot", status=201),
     Route("DELETE", "/api/holds/{hold_id}", f"{_SERVICE}.ReleaseHold"),

@@ -11,6 +11,7 @@ _QUEUE: Final = "/api/queues/{practice_id}"
 ROUTES: Final = (
     Route("POST", f"{_VISIT}/check-in", f"{_SERVICE}.CheckIn"),
     Route("POST", f"{_VISIT}/start", f"{_SERVICE}.StartConsultation"),
+    Route("GET", f"{_VISIT}/queue-place", f"{_SERVICE}.GetQueuePlace"),
     Route("GET", _QUEUE, f"{_SERVICE}.GetQueue"),
     Route("GET", f"{_QUEUE}/live", f"{_SERVICE}.WatchQueue"),
     Route("POST", f"{_QUEUE}/call-next", f"{_SERVICE}.CallNext"),

@@ -60,7 +60,6 @@ ALTER TABLE appointment
   ADD COLUMN session_id uuid,
   ADD COLUMN follows_id uuid,
   ADD COLUMN series_id uuid,
-  ADD FOREIGN KEY (clinic_id, follows_id) REFERENCES appointment (clinic_id, appointment_id),
   ADD CONSTRAINT appointment_pending_check
     CHECK ((status = 'pending_payment') = (expire_time IS NOT NULL));
 CREATE INDEX appointment_pending ON appointment (expire_time)

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, insert, select
 
-from server.appointment import holding, paying, seats
+from server.appointment import following, holding, paying, seats
 from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.progress import find
 from server.appointment.refusals import PatientBusy, SlotTaken, check
@@ -105,6 +105,7 @@ async def book(
     hold_id: UUID | None = None,
     pay_within: timedelta | None = None,
     series_id: UUID | None = None,
+    follows_id: UUID | None = None,
 ) -> asyncpg.Record:
     """Book a visit of the caller or a dependant of theirs. The calendar must be locked.
 
@@ -124,9 +125,11 @@ async def book(
         "why": reason.strip(),
         "status": "pending_payment" if pay_within else "booked",
         "claim_expire": tx.now + pay_within if pay_within else None,
-        "follows": None,
+        "follows": follows_id,
         "series": series_id,
     }
+    if follows_id:
+        values["amount"] = await following.price(tx, follows_id, values)
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
         row = await tx.one(statement, **statement.only(values))
     if row is None:
@@ -143,7 +146,7 @@ async def _record(tx: Transaction, row: asyncpg.Record) -> None:
     record(tx, action, row, fields=("status",))
 
 
-def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, object]:
+def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, Any]:
     visit, appointment_id = offer.schedule.terms.visit(start), new_id(tx.now)
     session_id = new_id(tx.now) if seats.is_group(offer) else None
     return {

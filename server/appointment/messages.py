@@ -44,6 +44,8 @@ def from_row(row: asyncpg.Record) -> pb.Appointment:
         etag=etag(row),
         previous_start_time=_time(row["previous_start_time"]),
         expire_time=_time(row["expire_time"]),
+        follows_appointment_id=str(row["follows_id"] or ""),
+        series_id=str(row["series_id"] or ""),
     )
 
 

@@ -47,9 +47,6 @@ class Appointment(Base):
             ["practice_id", "visit_type_id"],
             ["visit_type.practice_id", "visit_type.visit_type_id"],
         ),
-        ForeignKeyConstraint(
-            ["clinic_id", "follows_id"], ["appointment.clinic_id", "appointment.appointment_id"]
-        ),
         CheckConstraint(
             "status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation',"
             " 'completed', 'cancelled', 'no_show')",

@@ -12,12 +12,22 @@ from google.protobuf.message import Message
 
 from carelane.appointment.v1 import appointment_service_pb2 as pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
-from server.appointment import booking, holding, lists, moving, policy, progress
+from server.appointment import (
+    booking,
+    following,
+    holding,
+    lists,
+    moving,
+    policy,
+    progress,
+    several,
+)
 from server.appointment.messages import STATUSES, etag, from_hold, from_policy, from_row
 from server.availability import service as availability
 from server.core import rpc, wire
+from server.core.access import Caller
 from server.core.db import Database, Transaction
-from server.core.errors import EtagMismatch
+from server.core.errors import EtagMismatch, Unauthenticated
 from server.core.paging import Pager
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -43,6 +53,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         start = wire.to_time(request.start_time, "start_time")
         hold_id = wire.to_optional_id(request.hold_id, "hold_id")
         patient_id = wire.to_optional_id(request.patient_id, "patient_id")
+        follows_id = wire.to_optional_id(request.follows_appointment_id, following.FIELD)
         lock = availability.lock_by_practice(practice_id)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
             row = await booking.book(
@@ -53,8 +64,34 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 start=start,
                 reason=request.reason,
                 hold_id=hold_id,
+                follows_id=follows_id,
             )
             return tx.answer(pb.BookAppointmentResponse(appointment=from_row(row)))
+
+    async def BookFamily(
+        self, request: pb.BookFamilyRequest, context: Context
+    ) -> pb.BookFamilyResponse:
+        caller = rpc.caller()
+        wanted = [
+            _wanted(visit, caller, f"visits[{place}].")
+            for place, visit in enumerate(request.visits)
+        ]
+        lock = several.lock([each.practice_id for each in wanted])
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            rows = await several.book_all(tx, wanted)
+            return tx.answer(pb.BookFamilyResponse(appointments=map(from_row, rows)))
+
+    async def BookSeries(
+        self, request: pb.BookSeriesRequest, context: Context
+    ) -> pb.BookSeriesResponse:
+        caller = rpc.caller()
+        first = _wanted(request, caller)
+        lock = several.lock([first.practice_id])
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            rows = await several.book_series(
+                tx, first, weeks=request.every_weeks, count=request.visit_count
+            )
+            return tx.answer(pb.BookSeriesResponse(appointments=map(from_row, rows)))
 
     async def HoldSlot(self, request: pb.HoldSlotRequest, context: Context) -> pb.HoldSlotResponse:
         caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
@@ -199,3 +236,19 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         last = rows[size - 1]
         values = (last["start_time"], last["appointment_id"])
         return self._pager.next(values, rpc.caller(), request)
+
+
+def _wanted(
+    message: pb.FamilyVisit | pb.BookSeriesRequest, caller: Caller, path: str = ""
+) -> several.Wanted:
+    """Read a visit; one without patient is the caller's."""
+    patient_id = wire.to_optional_id(message.patient_id, f"{path}patient_id") or caller.user_id
+    if patient_id is None:
+        raise Unauthenticated
+    return several.Wanted(
+        wire.to_id(message.practice_id, f"{path}practice_id"),
+        wire.to_optional_id(message.visit_type_id, f"{path}visit_type_id"),
+        wire.to_time(message.start_time, f"{path}start_time"),
+        patient_id,
+        message.reason,
+    )

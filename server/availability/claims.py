@@ -16,8 +16,8 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -54,10 +54,12 @@ def claim(giving_way: Select[Any] | CompoundSelect[Any], prefix: str = "claimed"
     Its parameters are `claim_id`, `claim_doctor`, `claim_start`, `claim_end`, `claim_kind` and
     `claim_expire`; a taken time violates the constraint `claim_overlap`.
     """
-    expired = _OVERLAPS & (Claim.expire_time <= func.app_now())
+    expired = select(Claim.claim_id).where(_OVERLAPS, Claim.expire_time <= func.app_now())
+    # An array of ids is looked up; OR over two conditions would read every claim there is.
+    leaving = func.array(union_all(expired, giving_way).scalar_subquery())
     gone = (
         delete(Claim)
-        .where(or_(expired, Claim.claim_id.in_(giving_way)))
+        .where(Claim.claim_id == any_(leaving))
         .returning(Claim.claim_id)
         .cte(f"{prefix}_gone")
     )

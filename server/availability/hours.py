@@ -161,7 +161,8 @@ def _openings(hours: Hours, first: date, last: date) -> Iterator[tuple[Sequence[
 
 def _midnights(rule: Rule, first: date, last: date) -> range:
     """Answer the local midnights of the days on which a rule holds."""
-    first, last = max(first, rule.valid_from or first), min(last, rule.valid_until or last)
+    first = max(first, rule.valid_from) if rule.valid_from else first
+    last = min(last, rule.valid_until) if rule.valid_until else last
     ahead = (rule.weekday - first.isoweekday()) % 7 * DAY_MINUTES
     return range(minutes.midnight(first) + ahead, minutes.midnight(last) + 1, 7 * DAY_MINUTES)
 
@@ -169,6 +170,9 @@ def _midnights(rule: Rule, first: date, last: date) -> range:
 def _expanded(clocks: Sequence[Stretch], days: Sequence[int], window: Window) -> Iterable[Minutes]:
     """Answer the spans of a window that opens on the days with these local midnights."""
     end = window.end if window.end > window.start else window.end + DAY_MINUTES
+    if len(clocks) == 1:  # many zones never change theirs, and most months are without a change
+        opening, closing = window.start - clocks[0].offset, end - clocks[0].offset
+        return [(day + opening, day + closing) for day in days]
     return zip(
         minutes.from_local(clocks, days, window.start),
         minutes.from_local(clocks, days, end),

@@ -24,6 +24,8 @@ GRACE_MINUTES = 30
 UNKNOWN = "There is no such practice."
 REMEMBERED_DAYS = 60
 MOST_REMEMBERED = 500
+OVER_MIDNIGHT = timedelta(hours=6)
+"""How long who came yesterday and is not done stays in the queue; then it was forgotten."""
 STATES = {
     "completed": "done",
     "in_consultation": "in_consultation",
@@ -38,6 +40,11 @@ _visit = view.ALL.subquery("visits")
 _today = func.timezone(
     _practice.c.time_zone, bindparam("now", type_=TIMESTAMP(timezone=True))
 ).cast(DATE)
+_over_midnight = and_(
+    _visit.c.local_date == _today - 1,
+    _visit.c.status == any_(literal(["checked_in", "in_consultation"], ARRAY(Text))),
+    _visit.c.update_time > bindparam("now", type_=TIMESTAMP(timezone=True)) - OVER_MIDNIGHT,
+)
 _OURS = or_(
     _practice.c.doctor_id == func.app_user(), _practice.c.clinic_id == any_(func.app_clinics())
 )
@@ -82,7 +89,7 @@ _READ = sql(
         and_(
             _visit.c.practice_id == _practice.c.practice_id,
             _visit.c.doctor_id == _practice.c.doctor_id,
-            _visit.c.local_date == _today,
+            or_(_visit.c.local_date == _today, _over_midnight),
             # constants, since row-level security keeps the planner from an index by `_today`
             _visit.c.local_date.between(bindparam("low"), bindparam("high")),
             _visit.c.status == any_(literal([*STATES], ARRAY(Text))),
@@ -156,6 +163,17 @@ class Queue:
     grace_minutes: int
     entries: tuple[Entry, ...]
 
+    def place(self, appointment_id: UUID) -> int:
+        """Answer the place of a visit among the entries; NotFound when it is not there."""
+        for place, entry in enumerate(self.entries):
+            if entry.appointment_id == appointment_id:
+                return place
+        raise NotFound("The appointment is not in the queue of today.")
+
+    def ahead(self, place: int) -> int:
+        """Answer how many wait in front of a place; none for who was called."""
+        return sum(entry.state == "waiting" for entry in self.entries[:place])
+
     def lengths(self) -> list[Length]:
         """Answer the consultations of today that have ended."""
         return [
@@ -189,10 +207,9 @@ async def read(tx: Transaction, practice_id: UUID, *, zone: ZoneInfo | None = No
     Who knows the `zone` of the clinic spares the database the days around.
     """
     today = local_day(zone, tx.now) if zone else tx.now.date()
-    around = timedelta() if zone else DAY
-    rows = await tx.all(
-        _READ, practice=practice_id, now=tx.now, low=today - around, high=today + around
-    )
+    high = today if zone else today + DAY
+    low = today - (DAY if zone else 2 * DAY)
+    rows = await tx.all(_READ, practice=practice_id, now=tx.now, low=low, high=high)
     if not rows:
         raise NotFound(UNKNOWN)
     first = rows[0]
@@ -260,6 +277,6 @@ def _minutes(start: datetime, end: datetime) -> float:
 
 
 def _place(entry: Entry) -> tuple[Any, ...]:
-    """Answer what the queue is sorted by: state, then call, token or booked start."""
-    begun = entry.consultation_start_time or entry.start_time
-    return _ORDER[entry.state], entry.token if entry.state == "waiting" else 0, begun, entry.token
+    """Answer what the queue is sorted by: state, then call, check-in or booked start."""
+    since = entry.check_in_time if entry.state == "waiting" else entry.consultation_start_time
+    return _ORDER[entry.state], since or entry.start_time, entry.token

@@ -1,6 +1,6 @@
 """Write queues as messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -68,6 +68,22 @@ def from_entry(entry: Entry, wait: Wait | None = None) -> pb.QueueEntry:
         consultation_start_time=_time(entry.consultation_start_time),
         consultation_end_time=_time(entry.consultation_end_time),
         expected_wait=wait and pb.ExpectedWait(p50_minutes=wait.p50, p90_minutes=wait.p90),
+    )
+
+
+def from_place(
+    queue: Queue, place: int, now: datetime, waits: Sequence[Wait | None]
+) -> pb.QueuePlace:
+    """Write where the visit at a place of the queue stands, and nothing of the others."""
+    entry = from_entry(queue.entries[place], waits[place])
+    return pb.QueuePlace(
+        appointment_id=entry.appointment_id,
+        state=entry.state,
+        token=entry.token,
+        ahead_count=queue.ahead(place),
+        expected_wait=entry.expected_wait if entry.HasField("expected_wait") else None,
+        late_minutes=_late_minutes(queue),
+        as_of_time=wire.from_time(now),
     )
 
 

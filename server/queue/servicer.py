@@ -18,7 +18,7 @@ from server.core.access import Caller
 from server.core.db import Database
 from server.queue import day, service
 from server.queue.day import Practice
-from server.queue.messages import from_entry, from_queue, from_step
+from server.queue.messages import from_entry, from_place, from_queue, from_step
 from server.queue.watching import Watching
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -80,6 +80,19 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
             queue = await day.read(tx, practice_id)
             waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
             return pb.GetQueueResponse(queue=from_queue(queue, tx.now, waits))
+
+    async def GetQueuePlace(
+        self, request: pb.GetQueuePlaceRequest, context: Context
+    ) -> pb.GetQueuePlaceResponse:
+        appointment_id = wire.to_id(request.appointment_id, "appointment_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            visit = await progress.find(tx, appointment_id)
+        # Who may see one visit may not see the others, but how many there are: as the doctor.
+        async with self._db.transaction(Caller(visit["doctor_id"], "doctor")) as tx:
+            queue = await day.read(tx, visit["practice_id"])
+            waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
+            place = queue.place(appointment_id)
+        return pb.GetQueuePlaceResponse(queue_place=from_place(queue, place, tx.now, waits))
 
     async def WatchQueue(
         self, request: pb.WatchQueueRequest, context: Context

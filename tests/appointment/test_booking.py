@@ -11,10 +11,12 @@ import grpc
 import pytest
 
 from server.core.clock import MovableClock
+from tests.counts import count
 from tests.refusal import Refusal, refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 SECOND = timedelta(seconds=1)
+SLOTS_OF_DAYS = 32 * 7  # quarters of an hour of a week of eight-hour days
 
 
 async def test_a_patient_books_a_free_time(world: World) -> None:
@@ -187,7 +189,7 @@ async def test_a_request_id_with_other_contents_is_refused(world: World) -> None
 async def test_of_many_patients_for_one_time_one_wins(live_world: World) -> None:
     practice = await live_world.practice()
     start = practice.at(tomorrow(practice), 10)
-    patients = [await live_world.person() for _ in range(50)]
+    patients = [await live_world.person() for _ in range(count(50, deep=200))]
     outcomes = await asyncio.gather(
         *(_outcome(live_world, patient, practice, start) for patient in patients)
     )
@@ -226,6 +228,36 @@ async def test_racing_repeats_of_a_booking_have_one_effect(live_world: World) ->
     assert len({answer.SerializeToString() for answer in answers}) == 1
 
 
+async def test_many_requests_that_race_their_repeats_have_one_effect_each(
+    live_world: World,
+) -> None:
+    requests, repeats = count(24, deep=1000), 10
+    practices = [await live_world.practice(length_minutes=15, interval_minutes=15)]
+    while len(practices) * SLOTS_OF_DAYS < requests:
+        practices.append(await live_world.practice(length_minutes=15, interval_minutes=15))
+    day = tomorrow(practices[0])
+
+    async def request(number: int) -> None:
+        at, slot = practices[number // SLOTS_OF_DAYS], number % SLOTS_OF_DAYS
+        start = at.at(day + timedelta(days=slot // 32), 9) + (slot % 32) * timedelta(minutes=15)
+        patient = await live_world.person()
+        fields = {"request_id": uuid4(), "practice_id": at.practice_id, "start_time": start}
+        answers = await asyncio.gather(
+            *(live_world.call("BookAppointment", patient, **fields) for _ in range(repeats))
+        )
+        assert len({answer.SerializeToString() for answer in answers}) == 1
+        listed = await live_world.call("ListAppointments", patient)
+        assert len(listed.appointments) == 1
+        refusal = await refused(
+            live_world.call("BookAppointment", patient, **(fields | {"reason": "Another"}))
+        )
+        assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal.reason == "REQUEST_ID_REUSED"
+
+    for first in range(0, requests, 8):
+        await asyncio.gather(*map(request, range(first, min(first + 8, requests))))
+
+
 async def test_the_database_itself_refuses_a_second_claim_of_a_time(
     live_world: World, postgres: Any
 ) -> None:
@@ -250,6 +282,19 @@ async def test_booking_takes_four_round_trips(live_world: World, monkeypatch: An
     trips: list[str] = []
     _count_trips(monkeypatch, trips)
     await live_world.book(patient, practice, practice.at(tomorrow(practice), 11))
+    assert len(trips) == 4, trips
+
+
+async def test_booking_what_is_held_takes_four_round_trips(
+    live_world: World, monkeypatch: Any
+) -> None:
+    practice, patient = await live_world.practice(), await live_world.person()
+    start = practice.at(tomorrow(practice), 11)
+    fields = {"request_id": uuid4(), "practice_id": practice.practice_id, "start_time": start}
+    held = (await live_world.call("HoldSlot", patient, **fields)).hold
+    trips: list[str] = []
+    _count_trips(monkeypatch, trips)
+    await live_world.book(patient, practice, start, hold_id=held.hold_id)
     assert len(trips) == 4, trips
 
 

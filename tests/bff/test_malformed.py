@@ -416,5 +416,6 @@ async def test_unknown_fields_are_named_once_whatever_their_number(web: httpx.As
     check(answer)
     [fault] = answer.json()["fields"]
     assert fault["rule"].endswith(
-        "allowed are: holdId, practiceId, reason, requestId, startTime, visitTypeId"
+        "allowed are: followsAppointmentId, holdId, patientId, practiceId, reason, requestId,"
+        " startTime, visitTypeId"
     )

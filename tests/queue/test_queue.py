@@ -1,7 +1,7 @@
 """The day at the clinic, as the desk and the doctor call it."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,13 +10,14 @@ import pytest
 
 from carelane.queue.v1 import queue_pb2 as pb
 from server.core.clock import MovableClock
-from tests.queue.conftest import Day
+from tests.queue.conftest import ALWAYS, Day
 from tests.refusal import Refusal, refused
 from tests.world import World
 
 EXPECTED, WAITING = pb.QUEUE_STATE_EXPECTED, pb.QUEUE_STATE_WAITING
 CALLED, DONE = pb.QUEUE_STATE_IN_CONSULTATION, pb.QUEUE_STATE_DONE
-ON_VISITS = ("CheckIn", "StartConsultation")
+CHANGES = ("CheckIn", "StartConsultation")
+ON_VISITS = (*CHANGES, "GetQueuePlace")
 ON_PRACTICES = ("CallNext", "GetQueue", "RunningLate", "SetQueueSettings")
 
 
@@ -79,7 +80,7 @@ async def test_a_patient_can_be_called_out_of_turn(day: Day) -> None:
     assert (await day.call_next()).appointment_id == first.appointment_id
 
 
-@pytest.mark.parametrize("rpc_name", ON_VISITS)
+@pytest.mark.parametrize("rpc_name", CHANGES)
 async def test_a_visit_in_another_state_is_refused(day: Day, rpc_name: str) -> None:
     visit = await day.book()
     await day.world.call(
@@ -118,6 +119,35 @@ async def test_the_queue_shows_the_whole_day_in_order(day: Day, clock: MovableCl
     assert (queue.late_minutes, queue.no_show_grace_minutes) == (0, 30)
 
 
+async def test_a_patient_sees_their_own_place_alone(day: Day) -> None:
+    patients = [await day.world.person() for _ in range(4)]
+    visits = [await day.book(patient, number=n) for n, patient in enumerate(patients)]
+    for visit in visits[:3]:
+        await day.check_in(visit)
+    await day.call_next()
+    places = []
+    for patient, visit in zip(patients, visits, strict=True):
+        asked = {"appointment_id": visit.appointment_id}
+        places.append((await day.world.call("GetQueuePlace", patient, **asked)).queue_place)
+    assert [place.state for place in places] == [CALLED, WAITING, WAITING, EXPECTED]
+    assert [place.token for place in places] == [1, 2, 3, 0]
+    assert [place.ahead_count for place in places] == [0, 0, 1, 2]
+    assert [place.expected_wait.p50_minutes for place in places] == [0, 30, 60, 105]
+    assert not places[0].HasField("expected_wait")
+    other = {"appointment_id": visits[0].appointment_id}
+    refusal = await refused(day.world.call("GetQueuePlace", patients[1], **other))
+    assert refusal.code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_visit_of_another_day_has_no_place(day: Day, clock: MovableClock) -> None:
+    patient = await day.world.person()
+    visit = await day.book(patient)
+    clock.advance(timedelta(days=-1))
+    asked = {"appointment_id": visit.appointment_id}
+    refusal = await refused(day.world.call("GetQueuePlace", patient, **asked))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
+
+
 async def test_without_history_waits_follow_the_booked_lengths(day: Day) -> None:
     for number in range(3):
         visit = await day.book(number=number)
@@ -139,6 +169,27 @@ async def test_yesterday_is_not_in_the_queue(day: Day, clock: MovableClock) -> N
     assert list((await day.queue()).entries) == []
 
 
+async def test_who_waits_at_midnight_stays_in_front(world: World, clock: MovableClock) -> None:
+    practice = await world.practice(rules=ALWAYS)
+    night = (datetime.now(UTC) + timedelta(days=3)).date()
+    clock.set(practice.at(night, 23))
+    day = Day(world, practice, night)
+    starts = [practice.at(night, 23, 30), practice.at(night + timedelta(days=1), 0)]
+    late, early = [await world.book(await world.person(), practice, start) for start in starts]
+    await day.check_in(late)
+    clock.advance(timedelta(minutes=65))
+    await day.check_in(early)
+    entries = (await day.queue()).entries
+    assert [entry.appointment_id for entry in entries] == [
+        late.appointment_id,
+        early.appointment_id,
+    ]
+    assert (await day.call_next()).appointment_id == late.appointment_id
+    clock.advance(timedelta(hours=7))
+    entries = (await day.queue()).entries
+    assert [entry.appointment_id for entry in entries] == [early.appointment_id]
+
+
 @pytest.mark.parametrize("rpc_name", [*ON_VISITS, *ON_PRACTICES])
 async def test_to_others_the_queue_does_not_exist(day: Day, rpc_name: str) -> None:
     world, fields = day.world, await fields_of(day, rpc_name)
@@ -152,7 +203,7 @@ async def test_to_others_the_queue_does_not_exist(day: Day, rpc_name: str) -> No
         assert (refusal.reason, refusal.text) == (unknown.reason, unknown.text)
 
 
-@pytest.mark.parametrize("rpc_name", ON_VISITS)
+@pytest.mark.parametrize("rpc_name", CHANGES)
 async def test_a_patient_does_not_do_what_the_clinic_does(day: Day, rpc_name: str) -> None:
     patient = await day.world.person()
     visit = await day.book(patient)

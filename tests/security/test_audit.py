@@ -248,6 +248,18 @@ async def move_there_and_back(walk: Walk, token: str, visit: dict[str, str]) -> 
         await walk.call("appointment.RescheduleAppointment", token, **visit, start_time=start)
 
 
+async def book_several(walk: Walk, email: str, doctor_id: UUID) -> None:
+    """Book a family of one, and a series."""
+    token = (await walk.login(email)).access_token
+    slots = await walk.call("availability.GetSlots", token, doctor_id=str(doctor_id))
+    day = slots.days[-1]
+    starts = [slot.start_time for slot in day.slots]
+    family = [{"practice_id": day.practice_id, "start_time": starts[0]}]
+    await walk.call("appointment.BookFamily", token, visits=family)
+    series = {"practice_id": day.practice_id, "start_time": starts[1]}
+    await walk.call("appointment.BookSeries", token, every_weeks=1, visit_count=2, **series)
+
+
 async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str) -> None:
     """Let somebody work at the clinic, in two roles, and no more."""
     token = (await walk.login(doctor_email)).access_token
@@ -366,6 +378,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
         "doctor_verified",
     ]
     await wait_for_times(walk, postgres, patient[0])
+    await book_several(walk, patient[0], doctor[1])
     await change_account(walk, patient[0])
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing

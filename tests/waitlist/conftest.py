@@ -103,9 +103,10 @@ async def stage(postgres: EmbeddedPostgres, city_id: UUID) -> AsyncIterator[Stag
     database = await Database.connect(postgres.app_dsn, clock, size=20)
     worker = await Database.connect(postgres.worker_dsn, clock, size=4)
     made = Stage(World(database, city_id), worker, clock)
-    await made.open()
-    yield made
-    await made.work()
-    await made.world.channel.close()
-    await worker.close()
-    await database.close()
+    try:
+        await made.open()
+        yield made
+    finally:
+        await made.world.channel.close()
+        await worker.close()
+        await database.close()

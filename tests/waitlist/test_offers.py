@@ -229,19 +229,35 @@ async def test_the_same_request_twice_at_once_gets_one_answer(stage: Stage) -> N
 
 
 async def test_accepting_declining_and_leaving_at_once_have_one_winner(stage: Stage) -> None:
-    for _ in range(5):
+    for _ in range(8):
         await stage.open()
         first = await stage.join(latest={"hours": 10})
         await stage.work()
         entry = await stage.entry(first)
-        ids = {"offer_id": entry.offer.offer_id}
+        offer_id = entry.offer.offer_id
         await asyncio.gather(
-            *(ended(stage, first, name, **ids) for name in ("AcceptOffer", "DeclineOffer") * 3),
+            ended(stage, first, "AcceptOffer", offer_id=offer_id),
             ended(stage, first, "LeaveWaitlist", entry_id=entry.entry_id),
+            ended(stage, first, "AcceptOffer", offer_id=offer_id),
+            ended(stage, first, "DeclineOffer", offer_id=offer_id),
         )
         visits = (await stage.world.call("ListAppointments", first)).appointments
         is_booked = (await stage.entry(first)).status == pb.WAITLIST_STATUS_BOOKED
-        assert len(visits) == is_booked
+        is_accepted = await status_of(stage, first, offer_id) == "accepted"
+        assert len(visits) == is_booked == is_accepted
+
+
+async def test_an_offer_and_bookings_at_once_give_each_time_to_one(stage: Stage) -> None:
+    for _ in range(5):
+        await stage.open()
+        waiting = [await stage.join() for _ in range(2)]
+        others = [await stage.world.person() for _ in range(8)]
+        await stage.relay()
+        quick = (booked(stage, each, 30 * (n % 2)) for n, each in enumerate(others))
+        _, *results = await asyncio.gather(stage.work(), *quick)
+        taken = results.count("booked") + sum(await stage.offered(*waiting))
+        assert taken == 2
+        assert set(results) <= {"booked", "SLOT_TAKEN"}
 
 
 async def test_many_workers_offer_each_time_to_one(stage: Stage) -> None:
@@ -272,6 +288,20 @@ async def test_a_practice_that_cannot_be_looked_at_holds_up_no_other(
 
 def broken(*_: Any) -> None:
     raise ZeroDivisionError
+
+
+async def booked(stage: Stage, person: Person, minute: int) -> str:
+    try:
+        await stage.world.book(person, stage.practice, stage.at(10, minute))
+    except grpc.aio.AioRpcError as error:
+        return Refusal(error).reason
+    return "booked"
+
+
+async def status_of(stage: Stage, person: Person, offer_id: str) -> str:
+    async with stage.world.db.transaction(person.caller) as tx:
+        query = "SELECT status FROM waitlist_offer WHERE offer_id = $1"
+        return str(await tx._connection.fetchval(query, offer_id))
 
 
 async def accepted(stage: Stage, person: Person, offer_id: str) -> str:

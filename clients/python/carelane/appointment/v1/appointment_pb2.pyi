@@ -136,6 +136,8 @@ class Appointment(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     PREVIOUS_START_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    FOLLOWS_APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
+    SERIES_ID_FIELD_NUMBER: _builtins.int
     appointment_id: _builtins.str
     """UUID."""
     status: Global___AppointmentStatus.ValueType
@@ -166,6 +168,10 @@ class Appointment(_message.Message):
     """Why it was called off; may be empty."""
     etag: _builtins.str
     """Changes with every change of the appointment."""
+    follows_appointment_id: _builtins.str
+    """The visit that it follows up; empty for none."""
+    series_id: _builtins.str
+    """Common to the visits that BookSeries booked together; empty for none."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of the visit."""
@@ -234,10 +240,12 @@ class Appointment(_message.Message):
         etag: _builtins.str = ...,
         previous_start_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        follows_appointment_id: _builtins.str = ...,
+        series_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "patient", b"patient", "previous_start_time", b"previous_start_time", "price", b"price", "start_time", b"start_time", "transaction", b"transaction", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "cancel_reason", b"cancel_reason", "cancelled_by", b"cancelled_by", "clinic_address", b"clinic_address", "clinic_id", b"clinic_id", "clinic_name", b"clinic_name", "confirm_time", b"confirm_time", "create_time", b"create_time", "doctor_id", b"doctor_id", "doctor_name", b"doctor_name", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "patient", b"patient", "practice_id", b"practice_id", "previous_start_time", b"previous_start_time", "price", b"price", "reason", b"reason", "start_time", b"start_time", "status", b"status", "time_zone", b"time_zone", "transaction", b"transaction", "update_time", b"update_time", "visit_type_id", b"visit_type_id", "visit_type_name", b"visit_type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id", "cancel_reason", b"cancel_reason", "cancelled_by", b"cancelled_by", "clinic_address", b"clinic_address", "clinic_id", b"clinic_id", "clinic_name", b"clinic_name", "confirm_time", b"confirm_time", "create_time", b"create_time", "doctor_id", b"doctor_id", "doctor_name", b"doctor_name", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "follows_appointment_id", b"follows_appointment_id", "patient", b"patient", "practice_id", b"practice_id", "previous_start_time", b"previous_start_time", "price", b"price", "reason", b"reason", "series_id", b"series_id", "start_time", b"start_time", "status", b"status", "time_zone", b"time_zone", "transaction", b"transaction", "update_time", b"update_time", "visit_type_id", b"visit_type_id", "visit_type_name", b"visit_type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,7 @@ class BookAppointmentRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
     PATIENT_ID_FIELD_NUMBER: _builtins.int
+    FOLLOWS_APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it books nothing more and gets the
     same answer.
@@ -77,6 +78,11 @@ class BookAppointmentRequest(_message.Message):
     """
     patient_id: _builtins.str
     """Who is treated: a dependant of the caller; empty for the caller."""
+    follows_appointment_id: _builtins.str
+    """A visit of the same patient at the same practice that took place and is
+    followed up; empty for none. The first follow-up of a visit costs nothing
+    up to seven local days after it.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of a slot."""
@@ -91,10 +97,11 @@ class BookAppointmentRequest(_message.Message):
         reason: _builtins.str = ...,
         hold_id: _builtins.str = ...,
         patient_id: _builtins.str = ...,
+        follows_appointment_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follows_appointment_id", b"follows_appointment_id", "hold_id", b"hold_id", "patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -851,3 +858,171 @@ class GetCancelPolicyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCancelPolicyResponse: _TypeAlias = GetCancelPolicyResponse  # noqa: Y015
+
+@_typing.final
+class FamilyVisit(_message.Message):
+    """FamilyVisit is one visit of a family booking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    patient_id: _builtins.str
+    """Who is treated: a dependant of the caller; empty for the caller."""
+    reason: _builtins.str
+    """What the patient comes for; may be empty."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the visit, one of the slots."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        patient_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "start_time", b"start_time", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FamilyVisit: _TypeAlias = FamilyVisit  # noqa: Y015
+
+@_typing.final
+class BookFamilyRequest(_message.Message):
+    """BookFamilyRequest says what to book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VISITS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    @_builtins.property
+    def visits(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyVisit]:
+        """The visits."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        visits: _abc.Iterable[Global___FamilyVisit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "visits", b"visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookFamilyRequest: _TypeAlias = BookFamilyRequest  # noqa: Y015
+
+@_typing.final
+class BookFamilyResponse(_message.Message):
+    """BookFamilyResponse holds the appointments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appointments(self) -> _containers.RepeatedCompositeFieldContainer[_appointment_pb2.Appointment]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        appointments: _abc.Iterable[_appointment_pb2.Appointment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointments", b"appointments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookFamilyResponse: _TypeAlias = BookFamilyResponse  # noqa: Y015
+
+@_typing.final
+class BookSeriesRequest(_message.Message):
+    """BookSeriesRequest says what to book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    EVERY_WEEKS_FIELD_NUMBER: _builtins.int
+    VISIT_COUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID of this request."""
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """The visit type; empty for the practice's default one."""
+    patient_id: _builtins.str
+    """Who is treated: a dependant of the caller; empty for the caller."""
+    every_weeks: _builtins.int
+    """How many weeks lie between two visits."""
+    visit_count: _builtins.int
+    """How many visits."""
+    reason: _builtins.str
+    """What the patient comes for; may be empty."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the first visit, one of the slots."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
+        visit_type_id: _builtins.str = ...,
+        patient_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        every_weeks: _builtins.int = ...,
+        visit_count: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_weeks", b"every_weeks", "patient_id", b"patient_id", "practice_id", b"practice_id", "reason", b"reason", "request_id", b"request_id", "start_time", b"start_time", "visit_count", b"visit_count", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookSeriesRequest: _TypeAlias = BookSeriesRequest  # noqa: Y015
+
+@_typing.final
+class BookSeriesResponse(_message.Message):
+    """BookSeriesResponse holds the appointments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appointments(self) -> _containers.RepeatedCompositeFieldContainer[_appointment_pb2.Appointment]:
+        """By start."""
+
+    def __init__(
+        self,
+        *,
+        appointments: _abc.Iterable[_appointment_pb2.Appointment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointments", b"appointments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookSeriesResponse: _TypeAlias = BookSeriesResponse  # noqa: Y015

@@ -43,6 +43,16 @@ class AppointmentServiceStub:
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
                 response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
                 _registered_method=True)
+        self.BookFamily = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/BookFamily',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyResponse.FromString,
+                _registered_method=True)
+        self.BookSeries = channel.unary_unary(
+                '/carelane.appointment.v1.AppointmentService/BookSeries',
+                request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesRequest.SerializeToString,
+                response_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesResponse.FromString,
+                _registered_method=True)
         self.HoldSlot = channel.unary_unary(
                 '/carelane.appointment.v1.AppointmentService/HoldSlot',
                 request_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.SerializeToString,
@@ -124,6 +134,36 @@ class AppointmentServiceServicer:
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
+        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BookFamily(self, request, context):
+        """BookFamily books visits for several patients, the caller and their
+        dependants, all or none; they may be at different practices. A refusal
+        says in the metadata as `visit` which one it was, from 0.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
+        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BookSeries(self, request, context):
+        """BookSeries books visits of one patient at the same local time every so
+        many weeks, all or none. A refusal says in the metadata as `visit` which
+        one it was, from 0. Afterwards each is changed by itself.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
         """
@@ -299,6 +339,16 @@ def add_AppointmentServiceServicer_to_server(servicer, server):
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.FromString,
                     response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.SerializeToString,
             ),
+            'BookFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookFamily,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyResponse.SerializeToString,
+            ),
+            'BookSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookSeries,
+                    request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesRequest.FromString,
+                    response_serializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesResponse.SerializeToString,
+            ),
             'HoldSlot': grpc.unary_unary_rpc_method_handler(
                     servicer.HoldSlot,
                     request_deserializer=carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.HoldSlotRequest.FromString,
@@ -396,6 +446,60 @@ class AppointmentService:
             '/carelane.appointment.v1.AppointmentService/BookAppointment',
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentRequest.SerializeToString,
             carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookAppointmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/BookFamily',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookFamilyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.appointment.v1.AppointmentService/BookSeries',
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesRequest.SerializeToString,
+            carelane_dot_appointment_dot_v1_dot_appointment__service__pb2.BookSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

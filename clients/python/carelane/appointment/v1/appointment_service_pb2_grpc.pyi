@@ -47,6 +47,28 @@ class AppointmentServiceStub:
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
+    BookFamily: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]
+    """BookFamily books visits for several patients, the caller and their
+    dependants, all or none; they may be at different practices. A refusal
+    says in the metadata as `visit` which one it was, from 0.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
+    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    BookSeries: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]
+    """BookSeries books visits of one patient at the same local time every so
+    many weeks, all or none. A refusal says in the metadata as `visit` which
+    one it was, from 0. Afterwards each is changed by itself.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
+    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
     HoldSlot: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]
     """HoldSlot keeps a time for the calling patient for some minutes, while they
     fill in or pay. Nobody else is offered it, by any visit type; the caller
@@ -172,6 +194,28 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
+    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    BookFamily: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]  # type: ignore[assignment]
+    """BookFamily books visits for several patients, the caller and their
+    dependants, all or none; they may be at different practices. A refusal
+    says in the metadata as `visit` which one it was, from 0.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
+    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+    (INVALID_FIELD, REQUEST_ID_REUSED).
+    """
+    BookSeries: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]  # type: ignore[assignment]
+    """BookSeries books visits of one patient at the same local time every so
+    many weeks, all or none. A refusal says in the metadata as `visit` which
+    one it was, from 0. Afterwards each is changed by itself.
+    Atomic; idempotent by request_id.
+
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
     (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
@@ -303,6 +347,40 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
+        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def BookFamily(
+        self,
+        request: _appointment_service_pb2.BookFamilyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.BookFamilyResponse, _abc.Awaitable[_appointment_service_pb2.BookFamilyResponse]]:
+        """BookFamily books visits for several patients, the caller and their
+        dependants, all or none; they may be at different practices. A refusal
+        says in the metadata as `visit` which one it was, from 0.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
+        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
+        (INVALID_FIELD, REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def BookSeries(
+        self,
+        request: _appointment_service_pb2.BookSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_appointment_service_pb2.BookSeriesResponse, _abc.Awaitable[_appointment_service_pb2.BookSeriesResponse]]:
+        """BookSeries books visits of one patient at the same local time every so
+        many weeks, all or none. A refusal says in the metadata as `visit` which
+        one it was, from 0. Afterwards each is changed by itself.
+        Atomic; idempotent by request_id.
+
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
         (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
         """

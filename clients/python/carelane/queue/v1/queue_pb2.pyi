@@ -282,3 +282,53 @@ class QueueSettings(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueSettings: _TypeAlias = QueueSettings  # noqa: Y015
+
+@_typing.final
+class QueuePlace(_message.Message):
+    """QueuePlace is where one visit stands in today's queue, as its patient sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    AHEAD_COUNT_FIELD_NUMBER: _builtins.int
+    EXPECTED_WAIT_FIELD_NUMBER: _builtins.int
+    LATE_MINUTES_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    appointment_id: _builtins.str
+    """The appointment."""
+    state: Global___QueueState.ValueType
+    """Where the patient stands."""
+    token: _builtins.int
+    """Number of the token, from 1 each day; 0 before check-in."""
+    ahead_count: _builtins.int
+    """How many wait in front; 0 for who was called."""
+    late_minutes: _builtins.int
+    """How many minutes the doctor is behind, as last said; 0 for on time."""
+    @_builtins.property
+    def expected_wait(self) -> Global___ExpectedWait:
+        """When the doctor is expected to call the patient; unset for who was called."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant for which the expected wait is computed."""
+
+    def __init__(
+        self,
+        *,
+        appointment_id: _builtins.str = ...,
+        state: Global___QueueState.ValueType = ...,
+        token: _builtins.int = ...,
+        ahead_count: _builtins.int = ...,
+        expected_wait: Global___ExpectedWait | None = ...,
+        late_minutes: _builtins.int = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "expected_wait", b"expected_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_count", b"ahead_count", "appointment_id", b"appointment_id", "as_of_time", b"as_of_time", "expected_wait", b"expected_wait", "late_minutes", b"late_minutes", "state", b"state", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueuePlace: _TypeAlias = QueuePlace  # noqa: Y015

@@ -324,6 +324,52 @@ class GetQueueResponse(_message.Message):
 Global___GetQueueResponse: _TypeAlias = GetQueueResponse  # noqa: Y015
 
 @_typing.final
+class GetQueuePlaceRequest(_message.Message):
+    """GetQueuePlaceRequest names an appointment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPOINTMENT_ID_FIELD_NUMBER: _builtins.int
+    appointment_id: _builtins.str
+    """The appointment."""
+    def __init__(
+        self,
+        *,
+        appointment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appointment_id", b"appointment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueuePlaceRequest: _TypeAlias = GetQueuePlaceRequest  # noqa: Y015
+
+@_typing.final
+class GetQueuePlaceResponse(_message.Message):
+    """GetQueuePlaceResponse holds the place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_PLACE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue_place(self) -> _queue_pb2.QueuePlace:
+        """The place."""
+
+    def __init__(
+        self,
+        *,
+        queue_place: _queue_pb2.QueuePlace | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue_place", b"queue_place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue_place", b"queue_place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueuePlaceResponse: _TypeAlias = GetQueuePlaceResponse  # noqa: Y015
+
+@_typing.final
 class WatchQueueRequest(_message.Message):
     """WatchQueueRequest names a practice."""
 

@@ -31,7 +31,7 @@ class QueueServiceStub:
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     def __init__(self, channel):
@@ -70,6 +70,11 @@ class QueueServiceStub:
                 request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.SerializeToString,
                 response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.FromString,
                 _registered_method=True)
+        self.GetQueuePlace = channel.unary_unary(
+                '/carelane.queue.v1.QueueService/GetQueuePlace',
+                request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceRequest.SerializeToString,
+                response_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceResponse.FromString,
+                _registered_method=True)
         self.WatchQueue = channel.unary_stream(
                 '/carelane.queue.v1.QueueService/WatchQueue',
                 request_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueRequest.SerializeToString,
@@ -83,7 +88,7 @@ class QueueServiceServicer:
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     def CheckIn(self, request, context):
@@ -158,6 +163,18 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQueuePlace(self, request, context):
+        """GetQueuePlace shows where one visit stands in today's queue: the token, how
+        many wait in front, when the call is expected. For its patient, too; of the
+        others they learn nothing else. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), also for a visit that is not in the queue of
+        today, INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchQueue(self, request, context):
         """WatchQueue shows the practice's queue of today, whole at first and on each
         new day, and within about a second every change of it, be it of a patient
@@ -207,6 +224,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.FromString,
                     response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.SerializeToString,
             ),
+            'GetQueuePlace': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueuePlace,
+                    request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceRequest.FromString,
+                    response_serializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceResponse.SerializeToString,
+            ),
             'WatchQueue': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchQueue,
                     request_deserializer=carelane_dot_queue_dot_v1_dot_queue__service__pb2.WatchQueueRequest.FromString,
@@ -226,7 +248,7 @@ class QueueService:
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     @staticmethod
@@ -381,6 +403,33 @@ class QueueService:
             '/carelane.queue.v1.QueueService/GetQueue',
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueRequest.SerializeToString,
             carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQueuePlace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.queue.v1.QueueService/GetQueuePlace',
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceRequest.SerializeToString,
+            carelane_dot_queue_dot_v1_dot_queue__service__pb2.GetQueuePlaceResponse.FromString,
             options,
             channel_credentials,
             insecure,

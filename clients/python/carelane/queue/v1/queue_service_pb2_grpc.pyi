@@ -32,7 +32,7 @@ class QueueServiceStub:
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     @_typing.overload
@@ -87,6 +87,14 @@ class QueueServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
+    GetQueuePlace: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueuePlaceRequest, _queue_service_pb2.GetQueuePlaceResponse]
+    """GetQueuePlace shows where one visit stands in today's queue: the token, how
+    many wait in front, when the call is expected. For its patient, too; of the
+    others they learn nothing else. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), also for a visit that is not in the queue of
+    today, INVALID_ARGUMENT (INVALID_FIELD).
+    """
     WatchQueue: _grpc.UnaryStreamMultiCallable[_queue_service_pb2.WatchQueueRequest, _queue_service_pb2.WatchQueueResponse]
     """WatchQueue shows the practice's queue of today, whole at first and on each
     new day, and within about a second every change of it, be it of a patient
@@ -107,7 +115,7 @@ class QueueServiceAsyncStub(QueueServiceStub):
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -159,6 +167,14 @@ class QueueServiceAsyncStub(QueueServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
+    GetQueuePlace: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueuePlaceRequest, _queue_service_pb2.GetQueuePlaceResponse]  # type: ignore[assignment]
+    """GetQueuePlace shows where one visit stands in today's queue: the token, how
+    many wait in front, when the call is expected. For its patient, too; of the
+    others they learn nothing else. Reads only.
+
+    Errors: NOT_FOUND (NOT_FOUND), also for a visit that is not in the queue of
+    today, INVALID_ARGUMENT (INVALID_FIELD).
+    """
     WatchQueue: _aio.UnaryStreamMultiCallable[_queue_service_pb2.WatchQueueRequest, _queue_service_pb2.WatchQueueResponse]  # type: ignore[assignment]
     """WatchQueue shows the practice's queue of today, whole at first and on each
     new day, and within about a second every change of it, be it of a patient
@@ -178,7 +194,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
 
     The queue of a practice belongs to its doctor and to the clinic's owner,
     managers and front desk. To everyone else the practice and its visits do not
-    exist here (NOT_FOUND).
+    exist here (NOT_FOUND). A patient sees the place of their own visit alone.
     """
 
     @_abc_1.abstractmethod
@@ -263,6 +279,20 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetQueue shows the practice's queue of today. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        """
+
+    @_abc_1.abstractmethod
+    def GetQueuePlace(
+        self,
+        request: _queue_service_pb2.GetQueuePlaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.GetQueuePlaceResponse, _abc.Awaitable[_queue_service_pb2.GetQueuePlaceResponse]]:
+        """GetQueuePlace shows where one visit stands in today's queue: the token, how
+        many wait in front, when the call is expected. For its patient, too; of the
+        others they learn nothing else. Reads only.
+
+        Errors: NOT_FOUND (NOT_FOUND), also for a visit that is not in the queue of
+        today, INVALID_ARGUMENT (INVALID_FIELD).
         """
 
     @_abc_1.abstractmethod
