@@ -90,7 +90,8 @@ CREATE FUNCTION seats_of(session uuid) RETURNS bigint LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT count(*) FROM appointment WHERE session_id = session AND status <> 'cancelled'
 $$;
-REVOKE EXECUTE ON FUNCTION seats_of FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION app_patients, seats_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION app_patients TO carelane_app;
 GRANT EXECUTE ON FUNCTION seats_of TO carelane_app, carelane_worker;
 """
 KINDS = (

@@ -32,6 +32,7 @@ class Appointment(Base):
 
     __tablename__ = "appointment"
     __table_args__ = (
+        UniqueConstraint("clinic_id", "appointment_id"),
         UniqueConstraint(
             "clinic_id",
             "appointment_id",
