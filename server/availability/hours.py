@@ -8,7 +8,6 @@ nothing else.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -93,17 +92,6 @@ def spans(hours: Hours, first: date, last: date) -> list[Span]:
     return [Span(minutes.instant(start), minutes.instant(end)) for start, end in found]
 
 
-def merged(unordered: Iterable[Span]) -> list[Span]:
-    """Join the spans that touch or overlap."""
-    joined: list[Span] = []
-    for span in sorted(unordered):
-        if joined and span.start <= joined[-1].end:
-            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
-        else:
-            joined.append(span)
-    return joined
-
-
 def instant(zone: ZoneInfo, local: datetime) -> datetime:
     """Answer when the naive local time, a whole minute, is; of two such times the first.
 
@@ -120,18 +108,8 @@ def local_day(zone: ZoneInfo, at: datetime) -> date:
     return at.astimezone(zone).date()
 
 
-def grid(zone: ZoneInfo, span: Span, interval: int, offset: int) -> Iterator[datetime]:
-    """Yield the instants in `span` whose local minute of the day is `offset` + n * `interval`.
-
-    The grid starts anew every midnight; of a time that clocks show twice it has the first.
-    """
-    clocks = minutes.stretches(zone, local_day(zone, span.start), local_day(zone, span.end))
-    within = [(minutes.ceil(span.start), minutes.ceil(span.end))]
-    yield from minutes.instants(chain.from_iterable(minutes.grid(clocks, within, interval, offset)))
-
-
 def on_grid(zone: ZoneInfo, at: datetime, interval: int, offset: int) -> bool:
-    """Say whether `grid` yields this instant."""
+    """Say whether the local minute of the day is `offset` + n * `interval`, for the first time."""
     local = at.astimezone(zone)
     on_minute = local.second == 0 and local.microsecond == 0
     minute = local.hour * 60 + local.minute

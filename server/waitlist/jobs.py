@@ -14,6 +14,7 @@ from sqlalchemy import Integer, Uuid, any_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from server.appointment import queries as appointment
+from server.appointment import seats
 from server.availability import service as availability
 from server.core.db import Database, Transaction, sql
 from server.core.errors import NotFound
@@ -226,7 +227,7 @@ async def _free_times(
                 visit_type_id=type_id,
                 days=days,
             )
-            if found:
+            if found and not seats.is_group(found[0].offer):  # a seat of a group is not held
                 free[type_id] = Free.of(found)
     return free
 

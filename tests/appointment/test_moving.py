@@ -227,13 +227,15 @@ async def test_racing_ends_and_moves_leave_a_legal_visit(
     live_world: World, committed: Database
 ) -> None:
     visit = await booked(live_world)
+    turns = asyncio.Semaphore(50)  # as many as wait for a connection without being sent away
     committed.clock.set(visit.start)  # type: ignore[attr-defined]
 
     async def attempt(rpc_name: str, number: int) -> str:
         fields = {"start_time": visit.start + (number % 8 + 1) * HALF_HOUR}
         more = fields if rpc_name == "RescheduleAppointment" else {}
         try:
-            await visit.call(rpc_name, visit.practice.doctor, **more)
+            async with turns:
+                await visit.call(rpc_name, visit.practice.doctor, **more)
         except grpc.aio.AioRpcError as error:
             return Refusal(error).reason
         return rpc_name

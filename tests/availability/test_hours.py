@@ -1,18 +1,19 @@
 """Wall clocks and instants, on the days that break naive code."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from server.availability import minutes
 from server.availability.hours import (
     Hours,
     Rule,
     Span,
     Window,
-    grid,
     instant,
-    merged,
     on_grid,
     spans,
 )
@@ -32,6 +33,13 @@ def starts(zone: str, day: date, window: Window, interval: int = 30, offset: int
         for span in found
         for start in grid(hours.zone, span, interval, offset)
     ]
+
+
+def grid(zone: ZoneInfo, span: Span, interval: int, offset: int) -> Iterator[datetime]:
+    """Yield the instants of the grid in one span."""
+    clocks = minutes.stretches(zone, span.start.date(), span.end.date())
+    within = [(minutes.floor(span.start), minutes.ceil(span.end))]
+    yield from minutes.instants(chain.from_iterable(minutes.grid(clocks, within, interval, offset)))
 
 
 def w(start: str, end: str) -> Window:
@@ -193,11 +201,9 @@ def test_what_the_grid_yields_is_on_it_and_nothing_between_is() -> None:
     assert {start for start in every if on_grid(zone, start, 30, 0)} == yielded
 
 
-def test_merging_joins_what_touches_or_overlaps() -> None:
-    hour = [at("UTC", f"2026-06-01 {n:02}:00") for n in range(9)]
-    unordered = [Span(hour[5], hour[6]), Span(hour[0], hour[2]), Span(hour[1], hour[3])]
-    unordered += [Span(hour[3], hour[4]), Span(hour[5], hour[7])]
-    assert merged(unordered) == [Span(hour[0], hour[4]), Span(hour[5], hour[7])]
+def test_merging_joins_what_touches_or_overlaps_and_forgets_what_is_empty() -> None:
+    unordered = [(5, 6), (0, 2), (1, 3), (3, 4), (5, 7), (9, 9)]
+    assert minutes.merged(unordered) == [(0, 4), (5, 7)]
 
 
 def test_an_instant_in_a_gap_is_the_one_after_the_jump() -> None:
