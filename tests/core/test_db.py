@@ -243,6 +243,19 @@ async def test_what_passes_by_itself_is_unavailable(db: Database, error: type[Ex
             raise error("for a while")
 
 
+@pytest.mark.parametrize("failure", [asyncio.CancelledError, ValueError])
+async def test_a_connection_that_is_lost_does_not_hide_what_failed(
+    postgres: Any, clock: Any, failure: type[BaseException]
+) -> None:
+    database = await Database.connect(postgres.app_dsn, clock, size=1)
+    with pytest.raises(failure):
+        async with database.transaction(patient()) as tx:
+            tx._connection.terminate()
+            raise failure
+    assert await database.one(WHO)
+    await database.close()
+
+
 async def test_who_waits_for_a_lock_gives_up(postgres: Any, clock: Any) -> None:
     database = await Database.connect(postgres.app_dsn, clock, size=1)
     row = await database.one(sql(select(func.current_setting("lock_timeout").label("patience"))))
