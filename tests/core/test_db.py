@@ -143,6 +143,16 @@ async def test_a_request_id_with_other_contents_is_refused(db: Database) -> None
             tx.answer(answer("second"))
 
 
+async def test_a_request_id_is_the_same_in_capitals(db: Database) -> None:
+    caller, once = patient(), request(uuid4())
+    async with db.transaction(caller, once=once) as tx:
+        tx.answer(answer("first"))
+    once.request_id = once.request_id.upper()
+    with pytest.raises(Replay):
+        async with db.transaction(caller, once=once):
+            pass
+
+
 async def test_the_same_request_id_of_another_person_is_another_request(db: Database) -> None:
     once = request(uuid4())
     for _ in range(2):
