@@ -29,7 +29,7 @@ async def history(server: Server, live_world: World) -> History:
     made = History(await live_world.practice(horizon_days=FAR))
     async with server.channel() as channel:
         patients = await asyncio.gather(*(sign_in(channel) for _ in range(PATIENTS)))
-    for number, start in enumerate(starts(made.practice, times(120, 1600))):
+    for number, start in enumerate(starts(made.practice, times(80, 1600))):
         made.request(patients[number % PATIENTS], start)
     return made
 

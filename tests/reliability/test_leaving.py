@@ -77,7 +77,7 @@ async def at_rest(owner: Any) -> bool:
 async def test_clients_that_leave_give_connections_back_and_repeat_safely(
     few: World, see_all: Any
 ) -> None:
-    history, book = await prepared(few, times(100, 1500))
+    history, book = await prepared(few, times(60, 1500))
 
     async def leave(sent: Any) -> None:
         call = asyncio.create_task(sent.attempt(book))
@@ -127,7 +127,7 @@ def killed_meanwhile(server: EmbeddedPostgres) -> Iterator[None]:
 async def test_a_database_that_is_killed_loses_nothing_and_the_pool_recovers(
     few: World, mortal: EmbeddedPostgres
 ) -> None:
-    history, book = await prepared(few, times(120, 1500))
+    history, book = await prepared(few, times(80, 1500))
     for _ in range(times(1, 5)):
         storm = asyncio.create_task(together((sent.attempt(book) for sent in history.sent), 20))
         await asyncio.sleep(0.15)
@@ -144,14 +144,14 @@ async def test_a_database_that_is_killed_loses_nothing_and_the_pool_recovers(
 async def test_connections_that_are_ended_one_by_one_cost_nobody_a_wrong_answer(
     few: World, see_all: Any, mortal: EmbeddedPostgres
 ) -> None:
-    history, book = await prepared(few, times(100, 1500))
+    history, book = await prepared(few, times(60, 1500))
     superuser = await asyncpg.connect(mortal.superuser_dsn)
     end_one = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE usename = 'carelane_app' ORDER BY random() LIMIT 1"
     )
     storm = asyncio.create_task(together((sent.attempt(book) for sent in history.sent), 20))
-    for _ in range(times(20, 200)):
+    for _ in range(times(12, 200)):
         await superuser.execute(end_one)
         await asyncio.sleep(0.02)
     await superuser.close()

@@ -161,7 +161,7 @@ async def test_a_storm_of_crossing_changes_leaves_everything_in_order(
 ) -> None:
     practice = await live_world.practice()
     storm = Storm(live_world, practice, await people(live_world, 12))
-    await together((storm.change() for _ in range(times(250, 10_000))), width=30)
+    await together((storm.change() for _ in range(times(200, 10_000))), width=30)
     assert storm.reasons | storm.history.outcomes() <= REFUSALS | {BOOKED}
     assert BOOKED in storm.history.outcomes()
     assert not await storm.history.violations(owner)
