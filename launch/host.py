@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from bff.app import create_app
 from bff.serve import connect
 from bff.settings import Settings as BffSettings
-from launch import certificates, migrate, rest
+from launch import certificates, migrate, process, rest
 from launch.errors import Refusal
 from launch.logs import libraries_heard
 from launch.settings import read
@@ -138,6 +138,7 @@ def run(
 
     Raises Refusal when it cannot start.
     """
+    process.allow_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_live(kind, ending, output, ready, beside))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+MOST_FILES = 65_536
 
 
 def spawn(
@@ -39,6 +42,17 @@ def spawn(
             cwd=log.parent,
             env={**os.environ, **(environment or {})},
         )
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may, where a shell's usual 1,024 are too few.
+
+    Every connection is one: with none left, neither a client nor the database is reached.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _privileges(death_signal: signal.Signals, account: Sequence[str]) -> list[str]:

@@ -61,7 +61,11 @@ class Limits:
         """Count an attempt; raise ResourceExhausted, saying when to come back, over the limit."""
         taken = await self._take(_name(key), limit.window)
         if taken.attempts > limit.attempts:
-            raise ResourceExhausted(retry_after=max(1, math.ceil(taken.remaining)))
+            seconds = max(1, math.ceil(taken.remaining))
+            raise ResourceExhausted(
+                f"Too many attempts; try again in {math.ceil(seconds / 60)} min.",
+                retry_after=seconds,
+            )
 
     async def give_back(self, *keys: str) -> None:
         """Uncount an attempt that turned out honest."""

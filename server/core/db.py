@@ -1,7 +1,7 @@
 """Access to PostgreSQL: statements on a pool, and transactions in the name of a caller."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -208,7 +208,8 @@ class Database(Reader):
         return ";".join(parts)
 
     async def _undo(self, connection: Any) -> None:
-        if not connection.is_closed():
+        """Roll back; a connection that is lost is not waited for, nor does it hide what failed."""
+        with suppress(*_GONE, *_STOPPING, asyncpg.InternalClientError):
             await connection.execute(self._UNDO)
 
     @asynccontextmanager

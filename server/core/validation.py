@@ -112,7 +112,12 @@ def _has_rules(descriptor: Descriptor, seen: set[str] | None = None) -> bool:
 def _said(descriptor: Descriptor, violation: Any) -> tuple[str, str]:
     elements = violation.field.elements if violation.field else ()
     rule = _worded(descriptor, elements, violation) or violation.message or "must be valid"
-    return _path(elements), rule[:MAX_RULE]
+    return _path(elements), _within(rule, MAX_RULE)
+
+
+def _within(rule: str, most: int) -> str:
+    """Shorten a rule to whole words, since half a name would be another one."""
+    return rule if len(rule) <= most else f"{rule[: most - 1].rpartition(' ')[0]} …"
 
 
 def _worded(descriptor: Descriptor, elements: Iterable[Any], violation: Any) -> str:

@@ -38,9 +38,12 @@ class Once(NamedTuple):
     @classmethod
     def of(cls, request: Message) -> "Once":
         """Derive both from a request message that has a `request_id`."""
-        name = request.DESCRIPTOR.full_name
-        body = request.SerializeToString(deterministic=True)
-        return cls(_digest(f"{name}\n{request.request_id.lower()}".encode()), _digest(body))  # type: ignore[attr-defined]
+        rest: Any = type(request)()
+        rest.CopyFrom(request)
+        name, request_id = request.DESCRIPTOR.full_name, rest.request_id.lower()
+        rest.ClearField("request_id")
+        body = rest.SerializeToString(deterministic=True)
+        return cls(_digest(f"{name}\n{request_id}".encode()), _digest(body))
 
 
 class Writes:

@@ -110,6 +110,7 @@ async def test_guesses_at_one_account_end_after_ten(auth: Auth) -> None:
         "RATE_LIMITED",
     )
     assert 800 < refusal.retry_after <= 900
+    assert refusal.text == "Too many attempts; try again in 15 min."
 
 
 async def test_an_unknown_address_is_limited_like_a_known_one(auth: Auth) -> None:

@@ -143,6 +143,16 @@ async def test_a_request_id_with_other_contents_is_refused(db: Database) -> None
             tx.answer(answer("second"))
 
 
+async def test_a_request_id_is_the_same_in_capitals(db: Database) -> None:
+    caller, once = patient(), request(uuid4())
+    async with db.transaction(caller, once=once) as tx:
+        tx.answer(answer("first"))
+    once.request_id = once.request_id.upper()
+    with pytest.raises(Replay):
+        async with db.transaction(caller, once=once):
+            pass
+
+
 async def test_the_same_request_id_of_another_person_is_another_request(db: Database) -> None:
     once = request(uuid4())
     for _ in range(2):
@@ -241,6 +251,19 @@ async def test_what_passes_by_itself_is_unavailable(db: Database, error: type[Ex
     with pytest.raises(Unavailable):
         async with db.transaction(patient()):
             raise error("for a while")
+
+
+@pytest.mark.parametrize("failure", [asyncio.CancelledError, ValueError])
+async def test_a_connection_that_is_lost_does_not_hide_what_failed(
+    postgres: Any, clock: Any, failure: type[BaseException]
+) -> None:
+    database = await Database.connect(postgres.app_dsn, clock, size=1)
+    with pytest.raises(failure):
+        async with database.transaction(patient()) as tx:
+            tx._connection.terminate()
+            raise failure
+    assert await database.one(WHO)
+    await database.close()
 
 
 async def test_who_waits_for_a_lock_gives_up(postgres: Any, clock: Any) -> None:

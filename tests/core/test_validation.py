@@ -46,6 +46,7 @@ def test_a_list_of_enum_values_leaves_out_what_may_not_be_in_it() -> None:
     rule = rules(listed)["statuses[0]"]
     assert rule.startswith("must be one of APPOINTMENT_STATUS_PENDING_PAYMENT, ")
     assert "UNSPECIFIED" not in rule
+    assert rule.endswith("APPOINTMENT_STATUS_COMPLETED, …")
 
 
 def test_what_is_empty_is_told_like_what_is_wrong() -> None:

@@ -210,10 +210,10 @@ def test_migrate_moves_an_empty_database_up_and_repeats_without_effect(
 def test_a_schema_that_lags_behind_is_not_served(
     settings: dict[str, str], postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    asyncio.run(run_sql(postgres.superuser_dsn, "CREATE DATABASE behind OWNER carelane_owner"))
+    asyncio.run(run_sql(postgres.superuser_dsn, "CREATE DATABASE lagging OWNER carelane_owner"))
     there = settings | {
-        "DATABASE_URL": postgres.dsn("carelane_app", "behind"),
-        "MIGRATE_DATABASE_URL": postgres.dsn("carelane_app", "behind"),
+        "DATABASE_URL": postgres.dsn("carelane_app", "lagging"),
+        "MIGRATE_DATABASE_URL": postgres.dsn("carelane_app", "lagging"),
     }
     code, words = said("server", there, tmp_path)
     assert code == 1
