@@ -32,7 +32,6 @@ CREATE TABLE appointment (
   revision integer NOT NULL DEFAULT 1,
   create_time timestamptz NOT NULL DEFAULT app_now(),
   update_time timestamptz NOT NULL DEFAULT app_now(),
-  UNIQUE (clinic_id, appointment_id),
   CONSTRAINT appointment_parties_key UNIQUE (clinic_id, appointment_id, patient_id, doctor_id),
   FOREIGN KEY (clinic_id, practice_id, doctor_id)
     REFERENCES practice (clinic_id, practice_id, doctor_id),

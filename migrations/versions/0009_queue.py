@@ -10,6 +10,8 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
+ALTER TABLE appointment ADD UNIQUE (clinic_id, appointment_id);
+
 CREATE TABLE queue_day (
   queue_day_id uuid PRIMARY KEY DEFAULT new_id(),
   clinic_id uuid NOT NULL,
@@ -82,3 +84,4 @@ def downgrade() -> None:
     op.execute("DELETE FROM notification WHERE kind = 'queue_running_late'")
     limit_kinds(KINDS)
     op.execute("DROP TABLE queue_setting, queue_ticket, queue_day")
+    op.execute("ALTER TABLE appointment DROP CONSTRAINT appointment_clinic_id_appointment_id_key")
