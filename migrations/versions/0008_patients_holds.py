@@ -27,8 +27,12 @@ ALTER TABLE appointment
   DROP CONSTRAINT appointment_patient_id_fkey,
   ADD FOREIGN KEY (patient_id) REFERENCES patient;
 
+ALTER TABLE claim
+  DROP CONSTRAINT claim_kind_check,
+  ADD CONSTRAINT claim_kind_check CHECK (kind IN ('appointment', 'hold', 'session')),
+  ADD UNIQUE (doctor_id, claim_id);
 CREATE TABLE hold (
-  hold_id uuid PRIMARY KEY REFERENCES claim ON DELETE CASCADE,
+  hold_id uuid PRIMARY KEY,
   holder_id uuid NOT NULL REFERENCES user_account,
   clinic_id uuid NOT NULL,
   practice_id uuid NOT NULL,
@@ -38,7 +42,9 @@ CREATE TABLE hold (
   end_time timestamptz NOT NULL,
   expire_time timestamptz NOT NULL,
   create_time timestamptz NOT NULL DEFAULT app_now(),
-  FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  FOREIGN KEY (doctor_id, hold_id) REFERENCES claim (doctor_id, claim_id) ON DELETE CASCADE,
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
   FOREIGN KEY (practice_id, visit_type_id) REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT hold_order_check CHECK (start_time < end_time)
 );
@@ -66,8 +72,6 @@ CREATE INDEX appointment_pending ON appointment (expire_time)
   WHERE status = 'pending_payment';
 CREATE INDEX appointment_session ON appointment (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX appointment_follows ON appointment (follows_id) WHERE follows_id IS NOT NULL;
-ALTER TABLE claim DROP CONSTRAINT claim_kind_check,
-  ADD CONSTRAINT claim_kind_check CHECK (kind IN ('appointment', 'hold', 'session'));
 """
 # As the owner: whoever has an account is a patient, and policies ask whose patients there are.
 FUNCTIONS = """
@@ -103,11 +107,7 @@ KINDS = (
 EDITS = "practice_id IN (SELECT p.practice_id FROM practice p WHERE p.doctor_id = (SELECT app_user()) OR p.clinic_id = ANY ((SELECT app_clinics())::uuid[]))"  # noqa: E501
 ALONE = "patient_id = (SELECT app_user())"
 OWN_PATIENTS = "patient_id = ANY ((SELECT app_patients())::uuid[])"
-CLINIC = (
-    "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
-    " OR (SELECT app_admin()) IS NOT NULL"
-)
-VISITS = ("appointment", "payment_transaction")
+CLINIC = "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 # Through the appointment's own policy: the doctor's and the clinic's patients, and nobody else's.
 COMES = "EXISTS (SELECT FROM appointment a WHERE a.patient_id = patient.patient_id)"
 ACCOUNT_ALONE = (
@@ -118,9 +118,28 @@ ACCOUNTS = (
     "(SELECT app_user()) IS NOT NULL AND EXISTS (SELECT FROM appointment a"
     " JOIN patient p ON p.patient_id = a.patient_id WHERE p.account_id = user_account.user_id)"
 )
+CALLED_OFF = "status = 'cancelled'"
+# Whoever moves a visit wants a time that the clinic has not confirmed.
+CALLED_OFF_OR_MOVED = f"({CALLED_OFF} OR status = 'booked' AND confirm_time IS NULL)"
+OWN_VISIT = "EXISTS (SELECT FROM appointment a WHERE a.appointment_id = claim.claim_id)"
+# Taken time is freed by those whose visit or hold it is; that of a group by who leaves it last.
+LAST_OF_GROUP = (
+    "EXISTS (SELECT FROM appointment a WHERE a.session_id = claim.claim_id)"
+    " AND seats_of(claim.claim_id) <= 1"
+)
+OWN_HELD = "EXISTS (SELECT FROM hold h WHERE h.hold_id = claim.claim_id)"
+EXPIRED = "expire_time <= app_now()"
+MOVED = "start_time, end_time, local_date, session_id, previous_start_time, expire_time"
 OWN_HOLD = "holder_id = (SELECT app_user())"
 # What decides whether a time is free, for the worker that offers one.
 RULES = ("hours", "weekly_rule", "date_override")
+# What the worker may do besides, for the way back.
+WORKERS = {
+    "calendar": ("select", "update"),
+    "claim": ("select", "insert", "update", "delete"),
+    "appointment": ("update",),
+    "payment_transaction": ("update",),
+}
 
 
 def upgrade() -> None:
@@ -134,30 +153,49 @@ def upgrade() -> None:
     op.execute(f"GRANT UPDATE (end_time) ON patient TO {app}")
     op.execute(f"CREATE POLICY {app}_update ON patient FOR UPDATE TO {app} USING ({own})")
     allow("patient", worker, "SELECT")
-    see(OWN_PATIENTS, ACCOUNTS)
     protect("hold")
-    allow("hold", app, "SELECT, INSERT, UPDATE, DELETE", OWN_HOLD)
-    allow("hold", worker, "SELECT, INSERT, UPDATE, DELETE")
+    for role, rows in ((app, OWN_HOLD), (worker, "true")):
+        allow("hold", role, "SELECT, INSERT, DELETE", rows)
+    see(OWN_PATIENTS, ACCOUNTS, CALLED_OFF_OR_MOVED)
+    op.execute(f"GRANT UPDATE ({MOVED}) ON appointment TO {app}")
+    free(f"{EXPIRED} OR {OWN_VISIT} OR {LAST_OF_GROUP} OR {OWN_HELD}")
     protect("cancel_policy")
     allow("cancel_policy", app, "SELECT")
     allow("cancel_policy", app, "INSERT, UPDATE", EDITS)
-    allow("claim", worker, "INSERT")
-    allow("appointment", worker, "UPDATE")
-    allow("payment_transaction", worker, "UPDATE")
+    work_in_background()
     limit_kinds(f"{KINDS}, 'appointment_moved'")
     for table in RULES:
         allow(table, worker, "SELECT")
 
 
-def see(patients: str, accounts: str) -> None:
-    """Let callers see and change the visits of `patients`, and whom they treat as `accounts`."""
-    for table in VISITS:
-        rows = f"{patients} OR {CLINIC}"
-        alter = "ALTER POLICY carelane_app"
+def see(patients: str, accounts: str, by_patient: str) -> None:
+    """Let callers see the visits of `patients`, make them `by_patient`, and see `accounts`."""
+    alter = "ALTER POLICY carelane_app"
+    for table, begun, done in (
+        ("appointment", "status IN ('pending_payment', 'booked')", by_patient),
+        ("payment_transaction", "status = 'pending'", "status = 'voided'"),
+    ):
+        rows, after = f"{patients} OR {CLINIC}", f"{patients} AND {done} OR {CLINIC}"
         op.execute(f"{alter}_select ON {table} USING ({rows})")
-        op.execute(f"{alter}_update ON {table} USING ({rows}) WITH CHECK ({rows})")
-        op.execute(f"{alter}_insert ON {table} WITH CHECK ({patients})")
+        op.execute(f"{alter}_update ON {table} USING ({rows}) WITH CHECK ({after})")
+        op.execute(f"{alter}_insert ON {table} WITH CHECK ({patients} AND {begun})")
     op.execute(f"ALTER POLICY patients_of_caller ON user_account USING ({accounts})")
+
+
+def free(rows: str) -> None:
+    """Let callers free the taken time for which `rows` holds."""
+    op.execute(f"ALTER POLICY carelane_app_delete ON claim USING ({rows})")
+
+
+def work_in_background() -> None:
+    """Let the worker offer, keep, settle and end what expires, and nothing that is booked."""
+    worker, expires = "carelane_worker", "expire_time IS NOT NULL"
+    allow("calendar", worker, "SELECT, UPDATE (change_count)")
+    allow("claim", worker, "SELECT, INSERT")
+    allow("claim", worker, "UPDATE (expire_time), DELETE", expires)
+    changed = "status, cancelled_by, cancel_reason, confirm_time, expire_time, extended"
+    allow("appointment", worker, f"UPDATE ({changed}, revision, update_time)")
+    allow("payment_transaction", worker, "UPDATE (status, settle_time)")
 
 
 def limit_kinds(kinds: str) -> None:
@@ -170,24 +208,30 @@ def limit_kinds(kinds: str) -> None:
 def downgrade() -> None:
     worker = "carelane_worker"
     limit_kinds(KINDS)
-    see(ALONE, ACCOUNT_ALONE)
+    see(ALONE, ACCOUNT_ALONE, CALLED_OFF)
+    free(f"{EXPIRED} OR ({OWN_VISIT})")
+    op.execute("REVOKE UPDATE (start_time, end_time, local_date) ON appointment FROM carelane_app")
     op.execute("DROP TRIGGER make_patient ON user_account")
     op.execute("DROP FUNCTION make_patient, app_patients, seats_of")
     for table in RULES:
         op.execute(f"DROP POLICY {worker}_select ON {table}")
         op.execute(f"REVOKE SELECT ON {table} FROM {worker}")  # noqa: S608
-    op.execute(f"DROP POLICY {worker}_insert ON claim")
-    op.execute(f"REVOKE INSERT ON claim FROM {worker}")
-    for table in ("appointment", "payment_transaction"):
-        op.execute(f"DROP POLICY {worker}_update ON {table}")
-        op.execute(f"REVOKE UPDATE ON {table} FROM {worker}")
+    for table, commands in WORKERS.items():
+        for command in commands:
+            op.execute(f"DROP POLICY {worker}_{command} ON {table}")
+        if table in ("calendar", "claim"):
+            op.execute(f"REVOKE ALL ON {table} FROM {worker}")
+        else:
+            op.execute(f"REVOKE UPDATE ON {table} FROM {worker}")
     op.execute("ALTER TABLE appointment DROP COLUMN previous_start_time, DROP COLUMN extended")
     op.execute("ALTER TABLE appointment DROP COLUMN expire_time, DROP COLUMN session_id")
     op.execute("ALTER TABLE appointment DROP COLUMN follows_id, DROP COLUMN series_id")
+    op.execute("DROP TABLE hold, cancel_policy")
+    op.execute("ALTER TABLE claim DROP CONSTRAINT claim_doctor_id_claim_id_key")
     op.execute("ALTER TABLE claim DROP CONSTRAINT claim_kind_check")
     op.execute(
         "ALTER TABLE claim ADD CONSTRAINT claim_kind_check CHECK (kind IN ('appointment', 'hold'))"
     )
     op.execute("ALTER TABLE appointment DROP CONSTRAINT appointment_patient_id_fkey")
     op.execute("ALTER TABLE appointment ADD FOREIGN KEY (patient_id) REFERENCES user_account")
-    op.execute("DROP TABLE hold, cancel_policy, patient")
+    op.execute("DROP TABLE patient")

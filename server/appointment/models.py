@@ -32,7 +32,6 @@ class Appointment(Base):
 
     __tablename__ = "appointment"
     __table_args__ = (
-        UniqueConstraint("clinic_id", "appointment_id"),
         UniqueConstraint(
             "clinic_id",
             "appointment_id",
@@ -170,9 +169,12 @@ class Hold(Base):
 
     __tablename__ = "hold"
     __table_args__ = (
-        ForeignKeyConstraint(["hold_id"], ["claim.claim_id"], ondelete="CASCADE"),
         ForeignKeyConstraint(
-            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+            ["doctor_id", "hold_id"], ["claim.doctor_id", "claim.claim_id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id", "doctor_id"],
+            ["practice.clinic_id", "practice.practice_id", "practice.doctor_id"],
         ),
         ForeignKeyConstraint(
             ["practice_id", "visit_type_id"],

@@ -109,16 +109,23 @@ class ExtraOpening(Base):
 
 
 class TimeOff(Base):
-    """When a doctor is away from all clinics; nothing of why."""
+    """When a doctor is away, from one practice or, without one, from all; nothing of why."""
 
     __tablename__ = "time_off"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "practice_id", "doctor_id"],
+            ["practice.clinic_id", "practice.practice_id", "practice.doctor_id"],
+        ),
         CheckConstraint("start_time < end_time", name="order"),
+        CheckConstraint("(practice_id IS NULL) = (clinic_id IS NULL)", name="practice"),
         Index("time_off_doctor", "doctor_id", "end_time"),
         {"info": {"access": "public"}},
     )
     time_off_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
     doctor_id: Mapped[UUID] = mapped_column(ForeignKey("calendar.doctor_id"))
+    clinic_id: Mapped[UUID | None]
+    practice_id: Mapped[UUID | None]
     start_time: Mapped[datetime]
     end_time: Mapped[datetime]
 
@@ -188,6 +195,7 @@ class Claim(Base):
 
     __tablename__ = "claim"
     __table_args__ = (
+        UniqueConstraint("doctor_id", "claim_id"),
         CheckConstraint("kind IN ('appointment', 'hold', 'session')", name="kind"),
         CheckConstraint("start_time < end_time", name="order"),
         ExcludeConstraint(

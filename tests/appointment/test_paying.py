@@ -21,9 +21,21 @@ TEN = timedelta(minutes=10)
 
 
 @pytest.fixture
-async def worker(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
-    """The database as background work sees it, a quarter of an hour later."""
-    database = await Database.connect(postgres.worker_dsn, MovableClock(1.5 * TEN), size=1)
+async def world(
+    postgres: EmbeddedPostgres, clock: MovableClock, city_id: UUID
+) -> AsyncIterator[World]:
+    """The services on the database that commits, so that background work sees what they do."""
+    database = await Database.connect(postgres.app_dsn, clock, size=2)
+    made = World(database, city_id)
+    yield made
+    await made.channel.close()
+    await database.close()
+
+
+@pytest.fixture
+async def worker(postgres: EmbeddedPostgres, clock: MovableClock) -> AsyncIterator[Database]:
+    """The database as background work sees it; payments are the platform's, not the patient's."""
+    database = await Database.connect(postgres.worker_dsn, clock, size=1)
     yield database
     await database.close()
 
@@ -45,13 +57,13 @@ async def begin(world: World, patient: Person, at: PracticeOf, start: datetime) 
     return UUID(str(row["appointment_id"]))
 
 
-async def extend(world: World, patient: Person, visit: UUID) -> Any:
-    async with world.db.transaction(patient.caller, lock=progress.lock(visit)) as tx:
+async def extend(worker: Database, visit: UUID) -> Any:
+    async with worker.transaction(lock=progress.lock(visit)) as tx:
         return await paying.extend(tx, visit, TEN)
 
 
-async def settle(world: World, patient: Person, visit: UUID) -> Any:
-    async with world.db.transaction(patient.caller, lock=progress.lock(visit)) as tx:
+async def settle(worker: Database, visit: UUID) -> Any:
+    async with worker.transaction(lock=progress.lock(visit)) as tx:
         return await paying.settle(tx, visit)
 
 
@@ -61,30 +73,34 @@ async def prepared(world: World) -> tuple[PracticeOf, Person, datetime, UUID]:
     return practice, patient, start, await begin(world, patient, practice, start)
 
 
-async def test_a_time_is_kept_while_the_patient_pays(world: World) -> None:
-    practice, patient, start, visit = await prepared(world)
+async def test_a_time_is_kept_while_the_patient_pays(world: World, worker: Database) -> None:
+    practice, _, start, visit = await prepared(world)
     refusal = await refused(world.book(await world.person(), practice, start))
     assert refusal.reason == "SLOT_TAKEN"
-    paid = await settle(world, patient, visit)
+    paid = await settle(worker, visit)
     assert (paid["status"], paid["payment_status"]) == ("booked", "settled")
     assert paid["expire_time"] is None
     with pytest.raises(IllegalStatusChange):
-        await settle(world, patient, visit)
+        await settle(worker, visit)
 
 
-async def test_a_paid_visit_keeps_its_time_for_good(world: World, clock: MovableClock) -> None:
-    practice, patient, start, visit = await prepared(world)
-    await settle(world, patient, visit)
+async def test_a_paid_visit_keeps_its_time_for_good(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    practice, _, start, visit = await prepared(world)
+    await settle(worker, visit)
     clock.advance(2 * TEN)
     refusal = await refused(world.book(await world.person(), practice, start))
     assert refusal.reason == "SLOT_TAKEN"
 
 
-async def test_a_payment_in_flight_extends_it_once(world: World, clock: MovableClock) -> None:
-    practice, patient, start, visit = await prepared(world)
-    kept = await extend(world, patient, visit)
+async def test_a_payment_in_flight_extends_it_once(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    practice, _, start, visit = await prepared(world)
+    kept = await extend(worker, visit)
     with pytest.raises(TooLate):
-        await extend(world, patient, visit)
+        await extend(worker, visit)
     clock.advance(1.5 * TEN)
     refusal = await refused(world.book(await world.person(), practice, start))
     assert refusal.reason == "SLOT_TAKEN"
@@ -92,41 +108,43 @@ async def test_a_payment_in_flight_extends_it_once(world: World, clock: MovableC
     await world.book(await world.person(), practice, start)
 
 
-async def test_what_has_expired_is_not_extended(world: World, clock: MovableClock) -> None:
-    _, patient, _, visit = await prepared(world)
+async def test_what_has_expired_is_not_extended(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    _, _, _, visit = await prepared(world)
     clock.advance(TEN)
     with pytest.raises(TooLate):
-        await extend(world, patient, visit)
+        await extend(worker, visit)
 
 
 async def test_a_late_payment_books_a_time_that_is_still_free(
-    world: World, clock: MovableClock
+    world: World, worker: Database, clock: MovableClock
 ) -> None:
-    _, patient, _, visit = await prepared(world)
+    _, _, _, visit = await prepared(world)
     clock.advance(2 * TEN)
-    assert (await settle(world, patient, visit))["status"] == "booked"
+    assert (await settle(worker, visit))["status"] == "booked"
 
 
 async def test_a_late_payment_for_a_time_that_is_gone_is_refused(
-    world: World, clock: MovableClock
+    world: World, worker: Database, clock: MovableClock
 ) -> None:
-    practice, patient, start, visit = await prepared(world)
+    practice, _, start, visit = await prepared(world)
     clock.advance(2 * TEN)
     await world.book(await world.person(), practice, start)
     with pytest.raises(SlotTaken):
-        await settle(world, patient, visit)
+        await settle(worker, visit)
 
 
 async def test_of_two_payments_for_one_time_one_is_booked(
-    world: World, clock: MovableClock
+    world: World, worker: Database, clock: MovableClock
 ) -> None:
-    practice, patient, start, visit = await prepared(world)
+    practice, _, start, visit = await prepared(world)
     clock.advance(2 * TEN)
     other = await world.person()
     second = await begin(world, other, practice, start)
-    await settle(world, other, second)
+    await settle(worker, second)
     with pytest.raises(SlotTaken):
-        await settle(world, patient, visit)
+        await settle(worker, visit)
 
 
 async def test_an_unpaid_visit_does_not_keep_its_patient_from_booking(
@@ -151,14 +169,17 @@ async def test_a_patient_calls_off_what_they_do_not_pay(world: World) -> None:
     await world.book(await world.person(), practice, start)
 
 
-async def test_the_job_calls_off_what_was_not_paid(live_world: World, worker: Database) -> None:
-    _, patient, _, visit = await prepared(live_world)
-    practice = await live_world.practice()
+async def test_the_job_calls_off_what_was_not_paid(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    _, patient, _, visit = await prepared(world)
+    practice = await world.practice()
     paid_at = practice.at(tomorrow(practice), 12)
-    paid = await begin(live_world, patient, practice, paid_at)
-    await settle(live_world, patient, paid)
+    paid = await begin(world, patient, practice, paid_at)
+    await settle(worker, paid)
+    clock.advance(1.5 * TEN)
     while await paying.expire(worker):
         pass
-    async with live_world.db.transaction(patient.caller) as tx:
+    async with world.db.transaction(patient.caller) as tx:
         found = {one: (await progress.find(tx, one))["status"] for one in (visit, paid)}
     assert found == {visit: "cancelled", paid: "booked"}

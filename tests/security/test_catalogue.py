@@ -18,7 +18,7 @@ CLASSES = {"public", "person", "clinic", "claim", "system"}
 ROLES = ("carelane_app", "carelane_worker")
 
 # Functions with the owner's rights that background work may call, too; the others are the server's.
-OF_THE_WORKER = {"record_changes"}
+OF_THE_WORKER = {"record_changes", "seats_of", "booked_times", "away_times"}
 # Whose a row is.
 KEYS = {"clinic_id", "practice_id", "doctor_id", "patient_id", "user_id"}
 # Taken time is seen by all, so it says whose it is and nothing of who comes, where or why.
