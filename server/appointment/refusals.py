@@ -13,12 +13,18 @@ class SlotTaken(AlreadyExists):
     reason = "SLOT_TAKEN"
     text = "The time is taken; choose another one."
 
+    def __init__(self) -> None:
+        super().__init__(self.text, fields=(("start_time", Refusal.BUSY.value),))
+
 
 class PatientBusy(AlreadyExists):
     """The patient has another visit then."""
 
     reason = "PATIENT_BUSY"
     text = "The patient has another appointment at that time."
+
+    def __init__(self) -> None:
+        super().__init__(self.text, fields=(("start_time", "must be when the patient is free"),))
 
 
 class NotBookable(FailedPrecondition):

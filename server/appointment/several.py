@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from server.appointment.booking import book
 from server.availability.hours import instant
 from server.core.db import Lock, Transaction, sql
-from server.core.errors import Error, NotFound
+from server.core.errors import Error, FieldError, NotFound
 from server.core.ids import new_id
 from server.directory import queries as directory
 
@@ -51,17 +51,16 @@ async def book_all(tx: Transaction, wanted: Sequence[Wanted], **more: Any) -> li
     """Book all of them, under `lock`, and answer them in the same order.
 
     Times are taken in the order of doctor and start. Raises what `book` raises, with the place of
-    the visit as `visit` in the metadata.
+    the visit as `visit` in the metadata and in the paths of the fields.
     """
-    practices = await _find(tx, [each.practice_id for each in wanted])
+    practices = await _find(tx, wanted)
     rows: dict[int, asyncpg.Record] = {}
     for place in sorted(range(len(wanted)), key=lambda place: _turn(practices, wanted[place])):
         each = wanted[place]._asdict()
         try:
             rows[place] = await book(tx, each.pop("patient_id"), **each, **more)
         except Error as refusal:
-            refusal.metadata["visit"] = str(place)
-            raise
+            raise _placed(refusal, place) from None
     return [rows[place] for place in range(len(wanted))]
 
 
@@ -69,18 +68,33 @@ async def book_series(
     tx: Transaction, first: Wanted, *, weeks: int, count: int
 ) -> list[asyncpg.Record]:
     """Book `count` visits at the local time of the first, every so many weeks; under `lock`."""
-    practice = (await _find(tx, [first.practice_id]))[first.practice_id]
-    starts = _weekly(ZoneInfo(practice["time_zone"]), first.start, weeks, count)
-    visits = [first._replace(start=start) for start in starts]
-    return await book_all(tx, visits, series_id=new_id(tx.now))
+    practice = (await _find(tx, [first]))[first.practice_id]
+    zone = ZoneInfo(practice["time_zone"])
+    visits = [first._replace(start=start) for start in _weekly(zone, first.start, weeks, count)]
+    try:
+        return await book_all(tx, visits, series_id=new_id(tx.now))
+    except Error as refusal:
+        start = visits[int(refusal.metadata["visit"])].start
+        refusal.metadata["start_time"] = start.astimezone(zone).isoformat()
+        raise
 
 
-async def _find(tx: Transaction, practice_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
-    rows = await tx.all(_PRACTICES, practices=list(practice_ids))
+async def _find(tx: Transaction, wanted: Sequence[Wanted]) -> dict[UUID, asyncpg.Record]:
+    rows = await tx.all(_PRACTICES, practices=[each.practice_id for each in wanted])
     found = {UUID(int=row["practice_id"].int): row for row in rows}
-    if not found.keys() >= set(practice_ids):
-        raise NotFound("There is no such practice or visit type.")
+    for place, each in enumerate(wanted):
+        if each.practice_id not in found:
+            raise _placed(NotFound("There is no such practice or visit type."), place)
     return found
+
+
+def _placed(refusal: Error, place: int) -> Error:
+    """Say in a refusal which of the visits it is about."""
+    refusal.metadata["visit"] = str(place)
+    refusal.fields = tuple(
+        FieldError(f"visits[{place}].{path}", rule) for path, rule in refusal.fields
+    ) or (FieldError(f"visits[{place}]", refusal.message),)
+    return refusal
 
 
 def _turn(practices: dict[UUID, asyncpg.Record], visit: Wanted) -> tuple[UUID, datetime]:

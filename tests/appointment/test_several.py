@@ -71,6 +71,7 @@ async def test_of_a_family_all_are_booked_or_none(world: World) -> None:
     refusal = await refused(family(world, guardian, visits))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.ALREADY_EXISTS, "SLOT_TAKEN")
     assert refusal.metadata["visit"] == "1"
+    assert refusal.fields == {"visits[1].start_time": "is taken"}
     assert not (await world.call("ListAppointments", guardian)).appointments
     await world.book(await world.person(), practice, start)
 
@@ -83,8 +84,20 @@ async def test_a_family_holds_nobody_of_others_and_no_unknown_practice(world: Wo
         visit(practice, start, patient_id=stranger),
         visit(practice, start) | {"practice_id": str(uuid4())},
     ):
-        refusal = await refused(family(world, guardian, [one]))
+        refusal = await refused(family(world, guardian, [visit(practice, start + HALF_HOUR), one]))
         assert refusal.code is grpc.StatusCode.NOT_FOUND
+        assert list(refusal.fields) == ["visits[1]"]
+
+
+async def test_a_refusal_of_a_family_names_the_field_of_the_visit(world: World) -> None:
+    guardian, practice = await world.person(), await world.practice()
+    start = practice.at(tomorrow(practice), 10)
+    for bad, reason in ((start + HALF_HOUR / 3, "NOT_BOOKABLE"), (start, "PATIENT_BUSY")):
+        visits = [visit(practice, start), visit(await world.practice(), bad)]
+        refusal = await refused(family(world, guardian, visits))
+        assert refusal.reason == reason
+        assert list(refusal.fields) in (["visits[0].start_time"], ["visits[1].start_time"])
+        assert not (await world.call("ListAppointments", guardian)).appointments
 
 
 @pytest.mark.parametrize(
@@ -124,6 +137,8 @@ async def test_of_a_series_all_are_booked_or_none(world: World) -> None:
     await world.book(await world.person(), practice, start + 2 * WEEK)
     refusal = await refused(series(world, patient, practice))
     assert (refusal.reason, refusal.metadata["visit"]) == ("SLOT_TAKEN", "2")
+    assert list(refusal.fields) == ["visits[2].start_time"]
+    assert refusal.metadata["start_time"] == (start + 2 * WEEK).isoformat()
     refusal = await refused(series(world, patient, practice, visit_count=12))
     assert refusal.metadata["visit"] == "2"
     assert not (await world.call("ListAppointments", patient)).appointments
