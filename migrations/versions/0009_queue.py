@@ -10,8 +10,6 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-ALTER TABLE appointment ADD UNIQUE (clinic_id, appointment_id);
-
 CREATE TABLE queue_day (
   queue_day_id uuid PRIMARY KEY DEFAULT new_id(),
   clinic_id uuid NOT NULL,
@@ -22,8 +20,9 @@ CREATE TABLE queue_day (
   late_minutes integer NOT NULL DEFAULT 0,
   late_time timestamptz,
   UNIQUE (practice_id, local_date),
-  UNIQUE (clinic_id, queue_day_id),
-  FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  UNIQUE (clinic_id, doctor_id, queue_day_id),
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
   CONSTRAINT queue_day_token_check CHECK (last_token >= 0),
   CONSTRAINT queue_day_late_check CHECK (late_minutes >= 0)
 );
@@ -31,6 +30,7 @@ CREATE TABLE queue_day (
 CREATE TABLE queue_ticket (
   appointment_id uuid PRIMARY KEY,
   clinic_id uuid NOT NULL,
+  patient_id uuid NOT NULL,
   doctor_id uuid NOT NULL,
   queue_day_id uuid NOT NULL,
   token integer NOT NULL,
@@ -39,8 +39,11 @@ CREATE TABLE queue_ticket (
   consultation_start_time timestamptz,
   consultation_end_time timestamptz,
   UNIQUE (queue_day_id, token),
-  FOREIGN KEY (clinic_id, queue_day_id) REFERENCES queue_day (clinic_id, queue_day_id),
-  FOREIGN KEY (clinic_id, appointment_id) REFERENCES appointment (clinic_id, appointment_id),
+  FOREIGN KEY (clinic_id, doctor_id, queue_day_id)
+    REFERENCES queue_day (clinic_id, doctor_id, queue_day_id),
+  CONSTRAINT queue_ticket_appointment_fkey
+    FOREIGN KEY (clinic_id, appointment_id, patient_id, doctor_id)
+    REFERENCES appointment (clinic_id, appointment_id, patient_id, doctor_id),
   CONSTRAINT queue_ticket_order_check CHECK (consultation_start_time <= consultation_end_time)
 );
 
@@ -49,7 +52,8 @@ CREATE TABLE queue_setting (
   clinic_id uuid NOT NULL,
   doctor_id uuid NOT NULL,
   no_show_grace_minutes integer NOT NULL,
-  FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
   CONSTRAINT queue_setting_grace_check CHECK (no_show_grace_minutes BETWEEN 0 AND 480)
 );
 """
@@ -61,15 +65,21 @@ KINDS = (
 )
 OURS = "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 
+CHANGED = {
+    "queue_day": "last_token, late_minutes, late_time",
+    "queue_ticket": "consultation_start_time",
+    "queue_setting": "no_show_grace_minutes",
+}
+
 
 def upgrade() -> None:
     op.execute(TABLES)
-    for table in ("queue_day", "queue_ticket", "queue_setting"):
+    for table, columns in CHANGED.items():
         protect(table)
-        allow(table, "carelane_app", "SELECT, INSERT, UPDATE", OURS)
+        allow(table, "carelane_app", f"SELECT, INSERT, UPDATE ({columns})", OURS)
         allow(table, "carelane_worker", "SELECT")
     # The end of a consultation is noted when the completed visit is told.
-    allow("queue_ticket", "carelane_worker", "UPDATE")
+    allow("queue_ticket", "carelane_worker", "UPDATE (consultation_end_time)")
     limit_kinds(f"{KINDS}, 'queue_running_late'")
 
 
@@ -84,4 +94,3 @@ def downgrade() -> None:
     op.execute("DELETE FROM notification WHERE kind = 'queue_running_late'")
     limit_kinds(KINDS)
     op.execute("DROP TABLE queue_setting, queue_ticket, queue_day")
-    op.execute("ALTER TABLE appointment DROP CONSTRAINT appointment_clinic_id_appointment_id_key")

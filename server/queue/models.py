@@ -11,6 +11,11 @@ from server.core.schema import NEW_ID, Base
 TENANT = {"info": {"access": "clinic"}}
 
 
+def _of_practice() -> ForeignKeyConstraint:
+    columns = ["clinic_id", "practice_id", "doctor_id"]
+    return ForeignKeyConstraint(columns, [f"practice.{column}" for column in columns])
+
+
 class QueueDay(Base):
     """One local day of a practice: the counter of its tokens, and how late the doctor is.
 
@@ -20,10 +25,8 @@ class QueueDay(Base):
     __tablename__ = "queue_day"
     __table_args__ = (
         UniqueConstraint("practice_id", "local_date"),
-        UniqueConstraint("clinic_id", "queue_day_id"),
-        ForeignKeyConstraint(
-            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
-        ),
+        UniqueConstraint("clinic_id", "doctor_id", "queue_day_id"),
+        _of_practice(),
         CheckConstraint("last_token >= 0", name="token"),
         CheckConstraint("late_minutes >= 0", name="late"),
         TENANT,
@@ -48,16 +51,25 @@ class QueueTicket(Base):
     __table_args__ = (
         UniqueConstraint("queue_day_id", "token"),
         ForeignKeyConstraint(
-            ["clinic_id", "queue_day_id"], ["queue_day.clinic_id", "queue_day.queue_day_id"]
+            ["clinic_id", "doctor_id", "queue_day_id"],
+            ["queue_day.clinic_id", "queue_day.doctor_id", "queue_day.queue_day_id"],
         ),
         ForeignKeyConstraint(
-            ["clinic_id", "appointment_id"], ["appointment.clinic_id", "appointment.appointment_id"]
+            ["clinic_id", "appointment_id", "patient_id", "doctor_id"],
+            [
+                "appointment.clinic_id",
+                "appointment.appointment_id",
+                "appointment.patient_id",
+                "appointment.doctor_id",
+            ],
+            name="queue_ticket_appointment_fkey",
         ),
         CheckConstraint("consultation_start_time <= consultation_end_time", name="order"),
         TENANT,
     )
     appointment_id: Mapped[UUID] = mapped_column(primary_key=True)
     clinic_id: Mapped[UUID]
+    patient_id: Mapped[UUID]
     doctor_id: Mapped[UUID]
     queue_day_id: Mapped[UUID]
     token: Mapped[int]
@@ -72,9 +84,7 @@ class QueueSetting(Base):
 
     __tablename__ = "queue_setting"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
-        ),
+        _of_practice(),
         CheckConstraint("no_show_grace_minutes BETWEEN 0 AND 480", name="grace"),
         TENANT,
     )

@@ -43,6 +43,7 @@ TAKE_TOKEN = sql(
         [
             "appointment_id",
             "clinic_id",
+            "patient_id",
             "doctor_id",
             "queue_day_id",
             "token",
@@ -52,6 +53,7 @@ TAKE_TOKEN = sql(
         select(
             bindparam("appointment", type_=QueueTicket.appointment_id.type),
             bindparam("clinic", type_=QueueTicket.clinic_id.type),
+            bindparam("patient", type_=QueueTicket.patient_id.type),
             bindparam("doctor", type_=QueueTicket.doctor_id.type),
             _counted.c.queue_day_id,
             _counted.c.last_token,
@@ -102,6 +104,7 @@ async def check_in(tx: Transaction, appointment_id: UUID) -> Entry:
         appointment=appointment_id,
         clinic=visit["clinic_id"],
         practice=visit["practice_id"],
+        patient=visit["patient_id"],
         doctor=visit["doctor_id"],
         today=visit["local_date"],
         booked=round((visit["end_time"] - visit["start_time"]) / MINUTE),

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -16,8 +16,10 @@ from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
 from server.work import HANDLERS, _together
+from tests.rows import Practice, add, add_person, add_visit
 from tests.world import Person, PracticeOf, World
 
+HALF_HOUR = timedelta(minutes=30)
 ALWAYS = tuple(Rule(weekday, Window(0, 0)) for weekday in range(1, 8))
 
 
@@ -78,6 +80,37 @@ async def live_day(live_world: World) -> Day:
     made.begin = now + timedelta(minutes=5 - now.minute % 5)
     made.begin = made.begin.replace(second=0, microsecond=0)
     return made
+
+
+async def add_ticket(
+    owner: Any, at: Practice, start: datetime, *, took: timedelta | None = None, called: bool = True
+) -> UUID:
+    """Add a visit of half an hour, checked in, and called at its start; ended when it `took`."""
+    status = "completed" if took else "in_consultation" if called else "checked_in"
+    patient = await add_person(owner)
+    visit = await add_visit(owner, at, patient, start=start, status=status)
+    whose = {"clinic_id": at.clinic_id, "doctor_id": at.doctor_id}
+    local_date = (start + timedelta(hours=5, minutes=30)).date()
+    query = (
+        "INSERT INTO queue_day (clinic_id, doctor_id, practice_id, local_date, last_token)"
+        " VALUES ($1, $2, $3, $4, 1) ON CONFLICT (practice_id, local_date)"
+        " DO UPDATE SET last_token = queue_day.last_token + 1 RETURNING queue_day_id, last_token"
+    )
+    row = await owner.fetchrow(query, *whose.values(), at.practice_id, local_date)
+    await add(
+        owner,
+        "queue_ticket",
+        appointment_id=visit,
+        patient_id=patient,
+        queue_day_id=row["queue_day_id"],
+        token=row["last_token"],
+        booked_minutes=30,
+        check_in_time=start,
+        consultation_start_time=start if called else None,
+        consultation_end_time=start + took if took else None,
+        **whose,
+    )
+    return visit
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What consultations took is noted when they end, and teaches the waits of those who come."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,38 +12,8 @@ from server.core.access import Caller
 from server.core.db import Database
 from server.core.outbox import Relay
 from server.queue.servicer import QueueServicer
-from tests.rows import NOW, Practice, Served, add, add_person, add_practice, add_visit
-
-HALF_HOUR = timedelta(minutes=30)
-
-
-async def add_ticket(
-    owner: Any, at: Practice, start: datetime, *, took: timedelta | None = None, called: bool = True
-) -> UUID:
-    """Add a visit of half an hour, checked in, and called at its start; ended when it `took`."""
-    status = "completed" if took else "in_consultation" if called else "checked_in"
-    visit = await add_visit(owner, at, await add_person(owner), start=start, status=status)
-    whose = {"clinic_id": at.clinic_id, "doctor_id": at.doctor_id}
-    local_date = (start + timedelta(hours=5, minutes=30)).date()
-    query = (
-        "INSERT INTO queue_day (clinic_id, doctor_id, practice_id, local_date, last_token)"
-        " VALUES ($1, $2, $3, $4, 1) ON CONFLICT (practice_id, local_date)"
-        " DO UPDATE SET last_token = queue_day.last_token + 1 RETURNING queue_day_id, last_token"
-    )
-    row = await owner.fetchrow(query, *whose.values(), at.practice_id, local_date)
-    await add(
-        owner,
-        "queue_ticket",
-        appointment_id=visit,
-        queue_day_id=row["queue_day_id"],
-        token=row["last_token"],
-        booked_minutes=30,
-        check_in_time=start,
-        consultation_start_time=start if called else None,
-        consultation_end_time=start + took if took else None,
-        **whose,
-    )
-    return visit
+from tests.queue.conftest import HALF_HOUR, add_ticket
+from tests.rows import NOW, Practice, Served, add_practice
 
 
 async def end_of(owner: Any, visit: UUID) -> Any:

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
+from carelane.patient.v1 import dependant_pb2
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import Relay
 from tests.queue.conftest import Day
-from tests.rows import add
 from tests.world import Person
 
 FIVE = timedelta(minutes=5)
@@ -77,18 +77,13 @@ async def test_who_waits_or_is_to_come_is_told_once(
 async def test_who_has_the_account_is_told_for_a_dependant(
     live_day: Day, worker: Database, owner: Any, relay: Relay
 ) -> None:
-    guardian = await live_day.world.person()
-    visit = await live_day.world.book(guardian, live_day.practice, live_day.begin)
-    values = {"full_name": "Kiran Rao", "relation": "child", "account_id": guardian.user_id}
-    child = uuid4()
-    await add(owner, "patient", patient_id=child, **values)
-    await owner.execute(
-        "UPDATE appointment SET patient_id = $1 WHERE appointment_id = $2",
-        child,
-        UUID(visit.appointment_id),
-    )
+    world, guardian = live_day.world, await live_day.world.person()
+    named = {"full_name": "Kiran Rao", "relation": dependant_pb2.RELATION_CHILD}
+    added = await world.call("AddDependant", guardian, request_id=uuid4(), **named)
+    child = added.dependant.patient_id
+    await world.book(guardian, live_day.practice, live_day.begin, patient_id=child)
     (entry,) = (await live_day.queue()).entries
-    assert (entry.patient_id, entry.patient_name) == (str(child), "Kiran Rao")
+    assert (entry.patient_id, entry.patient_name) == (child, "Kiran Rao")
     await say(live_day, 25)
     while await relay.deliver(worker):
         pass

@@ -12,6 +12,7 @@ from launch.postgres import EmbeddedPostgres
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.queue.jobs import mark_missed
+from tests.queue.conftest import add_ticket
 from tests.rows import NOW, Practice, add, add_person, add_practice, add_visit
 
 MINUTE = timedelta(minutes=1)
@@ -40,10 +41,29 @@ async def at(owner: Any) -> Practice:
     return practice
 
 
+@pytest.fixture
+async def desk(owner: Any, at: Practice) -> None:
+    """Somebody is checked in at the start of the visits."""
+    await add_ticket(owner, at, NOW, called=False)
+
+
 async def visit_at(owner: Any, at: Practice, **values: Any) -> UUID:
     """Add a visit of ten thirty in Kolkata, booked the day before."""
     booked = {"update_time": NOW - timedelta(days=1)}
     return await add_visit(owner, at, await add_person(owner), **(booked | values))
+
+
+async def choose(owner: Any, at: Practice, minutes: int) -> None:
+    """Let the practice choose its grace."""
+    await owner.execute(
+        "INSERT INTO queue_setting (clinic_id, doctor_id, practice_id, no_show_grace_minutes)"
+        " VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (practice_id) DO UPDATE SET no_show_grace_minutes = $4",
+        at.clinic_id,
+        at.doctor_id,
+        at.practice_id,
+        minutes,
+    )
 
 
 async def status(owner: Any, visit: UUID) -> str:
@@ -58,6 +78,7 @@ async def after(minutes: int, clock: MovableClock, worker: Database) -> None:
         pass
 
 
+@pytest.mark.usefixtures("desk")
 async def test_a_patient_who_does_not_come_is_marked_after_half_an_hour(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:
@@ -71,6 +92,28 @@ async def test_a_patient_who_does_not_come_is_marked_after_half_an_hour(
     assert await owner.fetchval("SELECT topic FROM outbox WHERE subject_id = $1", visit)
 
 
+async def test_where_nobody_is_checked_in_nobody_is_missed(
+    owner: Any, at: Practice, worker: Database, clock: MovableClock
+) -> None:
+    other, visit = await add_practice(owner), await visit_at(owner, at)
+    await add_ticket(owner, other, NOW, called=False)
+    await add_ticket(owner, at, NOW - timedelta(days=1), called=False)
+    await after(600, clock, worker)
+    assert await status(owner, visit) == "booked"
+    await choose(owner, at, 30)
+    await after(600, clock, worker)
+    assert await status(owner, visit) == "no_show"
+
+
+async def test_who_was_to_come_before_the_desk_was_at_work_is_not_missed(
+    owner: Any, at: Practice, worker: Database, clock: MovableClock
+) -> None:
+    early, late = await visit_at(owner, at), await visit_at(owner, at, start=NOW + 10 * MINUTE)
+    await add_ticket(owner, at, NOW + 35 * MINUTE, called=False)
+    await after(600, clock, worker)
+    assert [await status(owner, visit) for visit in (early, late)] == ["booked", "no_show"]
+
+
 @pytest.mark.parametrize("state", ["checked_in", "in_consultation", "completed"])
 async def test_a_patient_who_came_is_not_marked(
     owner: Any, at: Practice, worker: Database, clock: MovableClock, state: str
@@ -80,40 +123,39 @@ async def test_a_patient_who_came_is_not_marked(
     assert await status(owner, visit) == state
 
 
+@pytest.mark.usefixtures("desk")
 async def test_a_practice_chooses_the_grace(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:
     visit = await visit_at(owner, at)
-    whose = {"clinic_id": at.clinic_id, "doctor_id": at.doctor_id}
-    ids = {**whose, "practice_id": at.practice_id}
-    await add(owner, "queue_setting", **ids, no_show_grace_minutes=60)
+    await choose(owner, at, 60)
     await after(59, clock, worker)
     assert await status(owner, visit) == "booked"
-    await owner.execute(
-        "UPDATE queue_setting SET no_show_grace_minutes = 0 WHERE practice_id = $1", at.practice_id
-    )
+    await choose(owner, at, 0)
     await after(600, clock, worker)
     assert await status(owner, visit) == "booked"
-    await owner.execute(
-        "UPDATE queue_setting SET no_show_grace_minutes = 60 WHERE practice_id = $1", at.practice_id
-    )
+    await choose(owner, at, 60)
     await after(61, clock, worker)
     assert await status(owner, visit) == "no_show"
 
 
+@pytest.mark.usefixtures("desk")
 async def test_a_late_doctor_gives_the_patient_as_much_more_time(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:
     visit = await visit_at(owner, at)
-    whose = {"clinic_id": at.clinic_id, "doctor_id": at.doctor_id, "practice_id": at.practice_id}
-    late = {"late_minutes": 20, "late_time": NOW}
-    await add(owner, "queue_day", **whose, local_date=NOW.date(), **late)
+    await owner.execute(
+        "UPDATE queue_day SET late_minutes = 20, late_time = $1 WHERE practice_id = $2",
+        NOW,
+        at.practice_id,
+    )
     await after(49, clock, worker)
     assert await status(owner, visit) == "booked"
     await after(51, clock, worker)
     assert await status(owner, visit) == "no_show"
 
 
+@pytest.mark.usefixtures("desk")
 async def test_a_mark_that_was_undone_leaves_time_to_check_in(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:
@@ -124,6 +166,7 @@ async def test_a_mark_that_was_undone_leaves_time_to_check_in(
     assert await status(owner, visit) == "no_show"
 
 
+@pytest.mark.usefixtures("desk")
 async def test_a_visit_of_the_past_is_left_as_it_is(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:
@@ -132,6 +175,7 @@ async def test_a_visit_of_the_past_is_left_as_it_is(
     assert await status(owner, visit) == "booked"
 
 
+@pytest.mark.usefixtures("desk")
 async def test_workers_at_once_mark_a_visit_once(
     owner: Any, at: Practice, worker: Database, clock: MovableClock
 ) -> None:

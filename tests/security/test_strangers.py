@@ -58,7 +58,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     licence = {"licence_council": str(uuid4()), "licence_number": "1", "licence_year": 2011}
     await add(owner, "verification", **doctor, **licence)
     await add_hold(owner, practice, patient)
-    await add_queue(owner, practice, visit)
+    await add_queue(owner, practice, visit, patient)
     await add_waiting(owner, practice, patient)
     await add_credentials(owner, patient)
     await add(owner, "idempotency", user_id=patient, key=uuid4(), request_hash=uuid4())
@@ -97,13 +97,13 @@ async def add_waiting(owner: Any, practice: Practice, patient: UUID) -> None:
     await add(owner, "waitlist_due", practice_id=practice.practice_id)
 
 
-async def add_queue(owner: Any, practice: Practice, visit: UUID) -> None:
+async def add_queue(owner: Any, practice: Practice, visit: UUID, patient: UUID) -> None:
     whose = {"clinic_id": practice.clinic_id, "doctor_id": practice.doctor_id}
     queue_day = {"queue_day_id": uuid4()}
     at = {"practice_id": practice.practice_id, **whose}
     await add(owner, "queue_day", **queue_day, **at, local_date=NOW.date())
-    token = {"token": 1, "booked_minutes": 30, "check_in_time": NOW}
-    await add(owner, "queue_ticket", appointment_id=visit, **queue_day, **whose, **token)
+    came = {"appointment_id": visit, "patient_id": patient, "check_in_time": NOW}
+    await add(owner, "queue_ticket", **came, **queue_day, **whose, token=1, booked_minutes=30)
     await add(owner, "queue_setting", **at, no_show_grace_minutes=30)
 
 

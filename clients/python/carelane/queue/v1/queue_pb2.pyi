@@ -266,8 +266,9 @@ class QueueSettings(_message.Message):
     practice_id: _builtins.str
     """The practice."""
     no_show_grace_minutes: _builtins.int
-    """After how many minutes a patient who did not come is marked; 30 unless the
-    practice chose otherwise, 0 for never.
+    """After how many minutes a patient who did not come is marked; 0 for never.
+    A practice that chose nothing has 30, on days on which it checks patients
+    in, and marks nobody on others.
     """
     def __init__(
         self,

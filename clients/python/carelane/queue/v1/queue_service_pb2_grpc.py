@@ -145,7 +145,9 @@ class QueueServiceServicer:
 
     def SetQueueSettings(self, request, context):
         """SetQueueSettings says how a practice runs its queue: after how many minutes
-        a patient who did not come is marked. Atomic; idempotent by request_id.
+        a patient who did not come is marked. From then on that is done every day,
+        where otherwise it is done only on days on which patients are checked in.
+        Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         REQUEST_ID_REUSED).

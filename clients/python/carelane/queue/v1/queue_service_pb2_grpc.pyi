@@ -77,7 +77,9 @@ class QueueServiceStub:
     """
     SetQueueSettings: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.SetQueueSettingsRequest, _queue_service_pb2.SetQueueSettingsResponse]
     """SetQueueSettings says how a practice runs its queue: after how many minutes
-    a patient who did not come is marked. Atomic; idempotent by request_id.
+    a patient who did not come is marked. From then on that is done every day,
+    where otherwise it is done only on days on which patients are checked in.
+    Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     REQUEST_ID_REUSED).
@@ -157,7 +159,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     SetQueueSettings: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.SetQueueSettingsRequest, _queue_service_pb2.SetQueueSettingsResponse]  # type: ignore[assignment]
     """SetQueueSettings says how a practice runs its queue: after how many minutes
-    a patient who did not come is marked. Atomic; idempotent by request_id.
+    a patient who did not come is marked. From then on that is done every day,
+    where otherwise it is done only on days on which patients are checked in.
+    Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     REQUEST_ID_REUSED).
@@ -264,7 +268,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.SetQueueSettingsResponse, _abc.Awaitable[_queue_service_pb2.SetQueueSettingsResponse]]:
         """SetQueueSettings says how a practice runs its queue: after how many minutes
-        a patient who did not come is marked. Atomic; idempotent by request_id.
+        a patient who did not come is marked. From then on that is done every day,
+        where otherwise it is done only on days on which patients are checked in.
+        Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         REQUEST_ID_REUSED).
