@@ -45,9 +45,14 @@ CREATE INDEX extra_opening_practice ON extra_opening (practice_id, day);
 CREATE TABLE time_off (
   time_off_id uuid PRIMARY KEY DEFAULT new_id(),
   doctor_id uuid NOT NULL REFERENCES calendar,
+  clinic_id uuid,
+  practice_id uuid,
   start_time timestamptz NOT NULL,
   end_time timestamptz NOT NULL,
-  CONSTRAINT time_off_order_check CHECK (start_time < end_time)
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
+  CONSTRAINT time_off_order_check CHECK (start_time < end_time),
+  CONSTRAINT time_off_practice_check CHECK ((practice_id IS NULL) = (clinic_id IS NULL))
 );
 CREATE INDEX time_off_doctor ON time_off (doctor_id, end_time);
 
@@ -77,7 +82,7 @@ OF_CLINIC = "clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 OWN = "doctor_id = (SELECT app_user())"
 WRITERS = {
     "extra_opening": EDITS,
-    "time_off": OWN,
+    "time_off": f"{OWN} OR {OF_CLINIC}",
     "closure": OF_CLINIC,
     "public_holidays": OF_CLINIC,
 }

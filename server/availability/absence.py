@@ -1,4 +1,4 @@
-"""When nobody is seen: time off of a doctor, closures and public holidays of a clinic."""
+"""When a clinic is closed: closures and public holidays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -7,22 +7,22 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from asyncpg import Record
-from sqlalchemy import any_, bindparam, delete, func, literal, select
+from sqlalchemy import any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from server.availability import holidays, stranded
 from server.availability.holidays import Kept
 from server.availability.hours import DAY, Span, instant, local_day
-from server.availability.models import Calendar, Closure, PublicHolidays, TimeOff
+from server.availability.models import Closure, PublicHolidays
+from server.availability.stranded import Visit
 from server.core.db import Feed, Lock, Transaction, sql
 from server.core.errors import InvalidField, NotFound
 from server.directory import queries as directory
 from server.directory.keyset import Listing
 
 LONGEST = timedelta(days=366)
-CHECKED = 366 * DAY  # as far ahead as visits can be booked
+CHECKED = 2 * 366 * DAY  # farther ahead than visits can be booked, in business days too
 
-_TIME_OFF = (TimeOff.time_off_id, TimeOff.doctor_id, TimeOff.start_time, TimeOff.end_time)
 _CLOSURE = (
     Closure.closure_id,
     Closure.clinic_id,
@@ -30,26 +30,7 @@ _CLOSURE = (
     Closure.last_day,
     Closure.name,
 )
-_CLINIC, _PRACTICE = directory.clinics(), directory.practices()
-_HAS_CALENDAR = sql(select(literal(1)).where(Calendar.doctor_id == bindparam("doctor")))
-_CLINICS_OF = sql(select(_PRACTICE.c.clinic_id).where(_PRACTICE.c.doctor_id == bindparam("doctor")))
-_ADD_TIME_OFF = sql(
-    insert(TimeOff)
-    .values(doctor_id=bindparam("doctor"), start_time=bindparam("start"), end_time=bindparam("end"))
-    .returning(*_TIME_OFF)
-)
-_REMOVE_TIME_OFF = sql(
-    delete(TimeOff)
-    .where(TimeOff.time_off_id == bindparam("id"), TimeOff.doctor_id == bindparam("doctor"))
-    .returning(*_TIME_OFF)
-)
-_TIME_OFF_OF = Listing(
-    select(*_TIME_OFF).where(
-        TimeOff.doctor_id == bindparam("doctor"), TimeOff.end_time > func.app_now()
-    ),
-    TimeOff.start_time,
-    TimeOff.time_off_id,
-)
+_CLINIC = directory.clinics()
 _ONE_CLINIC = select(*_CLINIC.c).where(_CLINIC.c.clinic_id == bindparam("clinic"))
 _SEEN = sql(_ONE_CLINIC.where(_CLINIC.c.clinic_id == any_(func.app_memberships())))
 _EDITED = sql(_ONE_CLINIC.where(_CLINIC.c.clinic_id == any_(func.app_clinics())))
@@ -100,11 +81,6 @@ _SET_HOLIDAYS = sql(
 )
 
 
-def lock_doctor(doctor_id: UUID) -> Lock:
-    """Lock a doctor's calendar."""
-    return Lock("SELECT FROM calendar WHERE doctor_id = {} FOR UPDATE", doctor_id)
-
-
 def lock_clinic(clinic_id: UUID) -> Lock:
     """Lock the calendars of all doctors of a clinic, in the order of their ids."""
     return Lock(
@@ -112,37 +88,6 @@ def lock_clinic(clinic_id: UUID) -> Lock:
         " WHERE clinic_id = {}) ORDER BY doctor_id FOR UPDATE",
         clinic_id,
     )
-
-
-async def add_time_off(
-    tx: Transaction, start: datetime, end: datetime, *, allow_stranded: bool
-) -> Record:
-    """Take the calling doctor's time out of the offer; the calendar must be locked.
-
-    Raises InvalidField, StrandsAppointments, and NotFound for who has no calendar.
-    """
-    _check_time(start, end, tx.now)
-    if await tx.one(_HAS_CALENDAR, doctor=tx.user_id) is None:
-        raise NotFound("There is no doctor's profile yet.")
-    if not allow_stranded:
-        await stranded.check_between(tx, [Span(start, end)], "start_time", doctor_id=tx.user_id)
-    row = await tx.one(_ADD_TIME_OFF, doctor=tx.user_id, start=start, end=end)
-    assert row is not None  # noqa: S101 - an INSERT of one row
-    await _record_time_off(tx, "time_off.added", row, gone=False)
-    return row
-
-
-async def remove_time_off(tx: Transaction, time_off_id: UUID) -> None:
-    """Offer the calling doctor's time again; the calendar must be locked. Raises NotFound."""
-    row = await tx.one(_REMOVE_TIME_OFF, id=time_off_id, doctor=tx.user_id)
-    if row is None:
-        raise NotFound("There is no such time off.")
-    await _record_time_off(tx, "time_off.removed", row, gone=True)
-
-
-async def time_off(tx: Transaction, *, after: Sequence[Any] | None, limit: int) -> list[Record]:
-    """Answer a page of the calling doctor's time off that is not over, by start."""
-    return await _TIME_OFF_OF.page(tx, doctor=tx.user_id, after=after, limit=limit)
 
 
 async def add_closure(
@@ -159,11 +104,9 @@ async def add_closure(
     Raises NotFound, InvalidField and StrandsAppointments.
     """
     clinic = await _clinic(tx, clinic_id)
-    zone = ZoneInfo(clinic["time_zone"])
-    _check_days(first, last, local_day(zone, tx.now))
+    _check_days(first, last, local_day(ZoneInfo(clinic["time_zone"]), tx.now))
     if not allow_stranded:
-        closed = [_days(zone, first, last)]
-        await stranded.check_between(tx, closed, "first_date", clinic_id=clinic_id)
+        stranded.refuse(await _closed_on(tx, clinic, first, last), "first_date")
     row = await tx.one(_ADD_CLOSURE, clinic=clinic_id, first=first, last=last, what=name.strip())
     assert row is not None  # noqa: S101 - an INSERT of one row
     _record_closure(tx, "closure.added", row, {"first_day": first, "last_day": last})
@@ -211,7 +154,7 @@ async def set_public_holidays(
     kept = wanted._replace(country_code=wanted.country_code or clinic["country_code"])
     holidays.check(kept)
     if not allow_stranded:
-        await _check_holidays(tx, clinic, kept)
+        stranded.refuse(await _closed_by(tx, clinic, kept), "observed")
     new = {f"new_{name}": value for name, value in kept._asdict().items()}
     row = await tx.one(_SET_HOLIDAYS, clinic=clinic_id, **new)
     assert row is not None  # noqa: S101 - an INSERT of one row
@@ -220,16 +163,20 @@ async def set_public_holidays(
     return kept, row["revision"]
 
 
-async def _check_holidays(tx: Transaction, clinic: Record, kept: Kept) -> None:
-    """Raise StrandsAppointments when visits are booked on days that were open until now."""
-    zone, (old, _, today) = (
-        ZoneInfo(clinic["time_zone"]),
-        await public_holidays(tx, clinic["clinic_id"]),
-    )
+async def _closed_on(tx: Transaction, clinic: Record, first: date, last: date) -> list[Visit]:
+    """Answer the visits that are booked on these local days."""
+    days = [_days(ZoneInfo(clinic["time_zone"]), first, last)]
+    return await stranded.between(tx, days, clinic=clinic["clinic_id"])
+
+
+async def _closed_by(tx: Transaction, clinic: Record, kept: Kept) -> list[Visit]:
+    """Answer the visits that are booked on days that were open until now."""
+    zone = ZoneInfo(clinic["time_zone"])
+    old, _, today = await public_holidays(tx, clinic["clinic_id"])
     before = set(holidays.closed_days(old, today, today + CHECKED))
     closed = set(holidays.closed_days(kept, today, today + CHECKED)) - before
     spans = [_days(zone, day, day) for day in closed]
-    await stranded.check_between(tx, spans, "observed", clinic_id=clinic["clinic_id"])
+    return await stranded.between(tx, spans, clinic=clinic["clinic_id"])
 
 
 async def _clinic(tx: Transaction, clinic_id: UUID, *, edit: bool = True) -> Record:
@@ -244,15 +191,6 @@ def _days(zone: ZoneInfo, first: date, last: date) -> Span:
     return Span(instant(zone, begin), instant(zone, end))
 
 
-def _check_time(start: datetime, end: datetime, now: datetime) -> None:
-    if end <= start:
-        raise InvalidField("end_time", "must be after start_time")
-    if end <= now:
-        raise InvalidField("end_time", "must be in the future")
-    if end - start > LONGEST:
-        raise InvalidField("end_time", "must be at most 366 days after start_time")
-
-
 def _check_days(first: date, last: date, today: date) -> None:
     if last < first:
         raise InvalidField("last_date", "must not be before first_date")
@@ -260,19 +198,6 @@ def _check_days(first: date, last: date, today: date) -> None:
         raise InvalidField("last_date", "must be today or later")
     if last - first > LONGEST:
         raise InvalidField("last_date", "must be at most 366 days after first_date")
-
-
-async def _record_time_off(tx: Transaction, action: str, row: Record, *, gone: bool) -> None:
-    """Tell every clinic at which the doctor works."""
-    names = ("doctor_id", "start_time", "end_time")
-    state = None if gone else {name: row[name] for name in names}
-    time_off_id = row["time_off_id"]
-    clinics = await tx.all(_CLINICS_OF, doctor=row["doctor_id"])
-    if not clinics:
-        tx.record(action, time_off_id, fields=names)
-    for clinic in clinics:
-        feed = Feed("time_off", time_off_id, state)
-        tx.record(action, time_off_id, clinic_id=clinic["clinic_id"], fields=names, feed=feed)
 
 
 def _record_closure(

@@ -17,6 +17,7 @@ def from_time_off(row: Record) -> pb.TimeOff:
         doctor_id=str(row["doctor_id"]),
         start_time=wire.from_time(row["start_time"]),
         end_time=wire.from_time(row["end_time"]),
+        practice_id=str(row["practice_id"] or ""),
     )
 
 

@@ -138,7 +138,7 @@ async def set_hours(
     """
     new = changed(old, rules, overrides, extras)
     if not allow_stranded:
-        refuse(len(await would_strand(tx, old, new)), "rules")
+        refuse(await would_strand(tx, old, new), "rules")
     saved = await _save(tx, new)
     _record(tx, saved)
     return saved

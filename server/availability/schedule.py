@@ -153,6 +153,7 @@ _AWAY = (
     select(func.array_agg(func.row(TimeOff.start_time, TimeOff.end_time)))
     .where(
         TimeOff.doctor_id == _PRACTICE.c.doctor_id,
+        or_(TimeOff.practice_id.is_(None), TimeOff.practice_id == _PRACTICE.c.practice_id),
         TimeOff.start_time < bindparam("until", type_=_INSTANT),
         TimeOff.end_time > bindparam("since", type_=_INSTANT),
     )

@@ -15,13 +15,14 @@ from server.availability import (
     edit,
     messages,
     service,
+    time_off,
     travel,
     visit_type_messages,
 )
 from server.availability.holidays import Kept
 from server.core import rpc, wire
 from server.core.db import Database, Reader, Transaction
-from server.core.errors import EtagMismatch, Unauthenticated
+from server.core.errors import EtagMismatch
 from server.core.paging import MAX_SIZE, Pager
 from server.directory import visit_types
 
@@ -113,8 +114,12 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     ) -> pb.AddTimeOffResponse:
         start = wire.to_time(request.start_time, "start_time")
         end = wire.to_time(request.end_time, "end_time")
-        async with self._own_calendar(request) as tx:
-            row = await absence.add_time_off(tx, start, end, allow_stranded=request.allow_stranded)
+        caller, practice_id = rpc.caller(), wire.to_optional_id(request.practice_id, "practice_id")
+        lock = service.lock_to_edit(practice_id, caller)
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            row = await time_off.add(
+                tx, practice_id, start, end, allow_stranded=request.allow_stranded
+            )
             added = absence_messages.from_time_off(row)
             return tx.answer(pb.AddTimeOffResponse(time_off=added))
 
@@ -122,15 +127,17 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         self, request: pb.RemoveTimeOffRequest, context: Context
     ) -> pb.RemoveTimeOffResponse:
         time_off_id = wire.to_id(request.time_off_id, "time_off_id")
-        async with self._own_calendar(request) as tx:
-            await absence.remove_time_off(tx, time_off_id)
+        lock = time_off.lock_of(time_off_id)
+        async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
+            await time_off.remove(tx, time_off_id)
             return tx.answer(pb.RemoveTimeOffResponse())
 
     async def ListTimeOff(
         self, request: pb.ListTimeOffRequest, context: Context
     ) -> pb.ListTimeOffResponse:
+        practice_id = wire.to_optional_id(request.practice_id, "practice_id")
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await absence.time_off(tx, **self._place(request))
+            rows = await time_off.listed(tx, practice_id, **self._place(request))
         page, token = self._page(request, rows, "start_time", "time_off_id")
         return pb.ListTimeOffResponse(
             time_off=map(absence_messages.from_time_off, page), next_page_token=token
@@ -233,7 +240,9 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     ) -> pb.SetTravelTimeResponse:
         clinic_id = wire.to_id(request.clinic_id, "clinic_id")
         other_id = wire.to_id(request.other_clinic_id, "other_clinic_id")
-        async with self._own_calendar(request) as tx:
+        caller = rpc.caller()
+        lock = service.lock_to_edit(None, caller)
+        async with self._db.transaction(caller, once=request, lock=lock) as tx:
             await travel.set_minutes(tx, clinic_id, other_id, request.minutes)
             saved = messages.from_travel((clinic_id, other_id, request.minutes))
             return tx.answer(pb.SetTravelTimeResponse(way=saved))
@@ -247,14 +256,6 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         return pb.ListTravelTimesResponse(
             ways=map(messages.from_travel, page), next_page_token=token
         )
-
-    def _own_calendar(self, request: Any) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction, once a request_id, that holds the calling doctor's calendar."""
-        caller = rpc.caller()
-        if caller.user_id is None:
-            raise Unauthenticated
-        lock = absence.lock_doctor(caller.user_id)
-        return self._db.transaction(caller, once=request, lock=lock)
 
     def _clinic_calendars(
         self, request: Any, clinic_id: UUID

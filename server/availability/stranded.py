@@ -1,7 +1,6 @@
 """Booked visits that a change of what is open would leave outside."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,15 +30,17 @@ _COMING = select(_VISIT.c.appointment_id, _VISIT.c.start_time, _VISIT.c.end_time
     _VISIT.c.end_time > func.app_now()
 )
 _OF_PRACTICE = sql(_COMING.where(_VISIT.c.practice_id == bindparam("practice")))
+_DOCTOR, _CLINIC, _PRACTICE = (
+    bindparam(name, type_=Uuid) for name in ("doctor", "clinic", "practice")
+)
 _BETWEEN = sql(
     _COMING.where(
-        or_(
-            _VISIT.c.doctor_id == bindparam("doctor", type_=Uuid),
-            _VISIT.c.clinic_id == bindparam("clinic", type_=Uuid),
-        ),
+        or_(_DOCTOR.is_(None), _VISIT.c.doctor_id == _DOCTOR),
+        or_(_CLINIC.is_(None), _VISIT.c.clinic_id == _CLINIC),
+        or_(_PRACTICE.is_(None), _VISIT.c.practice_id == _PRACTICE),
         _VISIT.c.start_time < bindparam("until", type_=TIMESTAMP(timezone=True)),
         _VISIT.c.end_time > bindparam("since", type_=TIMESTAMP(timezone=True)),
-    )
+    ).order_by(_VISIT.c.start_time, _VISIT.c.appointment_id)
 )
 
 
@@ -49,33 +50,35 @@ async def coming(tx: Transaction, practice_id: UUID) -> list[Visit]:
     return [Visit(row[0], Span(row[1], row[2])) for row in rows]
 
 
-async def check_between(
+async def between(
     tx: Transaction,
     spans: Iterable[Span],
-    field: str,
     *,
-    doctor_id: UUID | None = None,
-    clinic_id: UUID | None = None,
-) -> None:
-    """Raise StrandsAppointments when visits of the doctor or clinic are booked in these spans."""
+    doctor: UUID | None = None,
+    clinic: UUID | None = None,
+    practice: UUID | None = None,
+) -> list[Visit]:
+    """Answer the visits of all that is named, one at least, that are booked in these spans."""
     wanted = list(spans)
     if not wanted:
-        return
+        return []
     since, until = min(span.start for span in wanted), max(span.end for span in wanted)
-    rows = await tx.all(_BETWEEN, doctor=doctor_id, clinic=clinic_id, since=since, until=until)
-    refuse(sum(_is_in(row[1], row[2], wanted) for row in rows), field)
+    whose = {"doctor": doctor, "clinic": clinic, "practice": practice}
+    rows = await tx.all(_BETWEEN, since=since, until=until, **whose)
+    visits = (Visit(row[0], Span(row[1], row[2])) for row in rows)
+    return [visit for visit in visits if _is_in(visit.span, wanted)]
 
 
-def refuse(count: int, field: str) -> None:
+def refuse(visits: Sequence[Visit], field: str) -> None:
     """Raise StrandsAppointments, naming the field, when there are any."""
-    if count:
+    if visits:
         raise StrandsAppointments(
-            f"{count} booked visits would be outside of what is open;"
+            f"{len(visits)} booked visits would be outside of what is open;"
             " move or cancel them, or say that they may stay.",
             fields=((field, "must leave the booked visits in, or allow_stranded be set"),),
-            metadata={"count": str(count)},
+            metadata={"count": str(len(visits))},
         )
 
 
-def _is_in(start: datetime, end: datetime, spans: list[Span]) -> bool:
-    return any(span.start < end and start < span.end for span in spans)
+def _is_in(visit: Span, spans: list[Span]) -> bool:
+    return any(span.start < visit.end and visit.start < span.end for span in spans)

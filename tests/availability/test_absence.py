@@ -10,6 +10,7 @@ import pytest
 from google.type import date_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
+from carelane.availability.v1 import explanation_pb2
 from server.availability import holidays
 from server.availability.hours import Hours, Rule, Window
 from server.availability.slots import Refusal, Schedule, Terms, offered, refusal
@@ -19,6 +20,7 @@ from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+TIME_OFF = explanation_pb2.BOOKING_RULE_TIME_OFF
 
 
 async def add_time_off(
@@ -79,19 +81,73 @@ async def test_time_off_that_strands_visits_is_refused_unless_allowed(world: Wor
     await add_time_off(world, practice.doctor, *span, allow_stranded=True)
 
 
-async def test_time_off_is_the_doctor_s_own(world: World) -> None:
+async def test_time_off_at_all_clinics_is_the_doctor_s_own(world: World) -> None:
     practice, other = await world.practice(), await world.practice()
     start = practice.at(tomorrow(practice), 9)
     added = await add_time_off(world, practice.doctor, start, start + HOUR)
     gone = {"request_id": uuid4(), "time_off_id": added.time_off_id}
-    refusal = await refused(world.call("RemoveTimeOff", other.doctor, **gone))
-    assert refusal.code is grpc.StatusCode.NOT_FOUND
-    assert not (await world.call("ListTimeOff", other.doctor)).time_off
-    refusal = await refused(add_time_off(world, await world.person(), start, start + HOUR))
-    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
-    nobody = await world.person("doctor")
-    refusal = await refused(add_time_off(world, nobody, start, start + HOUR))
-    assert refusal.code is grpc.StatusCode.NOT_FOUND
+    for stranger in (other.doctor, other.owner, practice.owner, await world.person()):
+        refusal = await refused(world.call("RemoveTimeOff", stranger, **gone))
+        assert refusal.code is grpc.StatusCode.NOT_FOUND
+        assert not (await world.call("ListTimeOff", stranger)).time_off
+    for nobody in (await world.person(), practice.owner, await world.person("doctor")):
+        refusal = await refused(add_time_off(world, nobody, start, start + HOUR))
+        assert refusal.code is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("who", ["doctor", "owner", "desk"])
+async def test_the_clinic_s_staff_enter_time_off_of_a_doctor_at_their_clinic(
+    world: World, who: str
+) -> None:
+    here = await world.practice()
+    there = await world.practice(doctor=here.doctor)
+    people = {"doctor": here.doctor, "owner": here.owner, "desk": await world.front_desk(here)}
+    person, day, at = people[who], tomorrow(here), {"practice_id": here.practice_id}
+    added = await add_time_off(world, person, here.at(day, 9), here.at(day, 17), **at)
+    assert added.practice_id == str(here.practice_id)
+    assert added.doctor_id == str(here.doctor.user_id)
+    found = await world.call("GetSlots", doctor_id=here.doctor.user_id, from_date=day, days=1)
+    assert [each.practice_id for each in found.days] == [str(there.practice_id)]
+    asked = {"practice_id": here.practice_id, "start_time": here.at(day, 10)}
+    assert (await world.call("ExplainTime", **asked)).explanation.rule == TIME_OFF
+    everywhere = await add_time_off(world, here.doctor, here.at(day, 18), here.at(day, 19))
+    listed = await world.call("ListTimeOff", person, **at)
+    assert list(listed.time_off) == [added, everywhere]
+    gone = {"request_id": uuid4(), "time_off_id": added.time_off_id}
+    await world.call("RemoveTimeOff", person, **gone)
+    assert len(await slots(world, here, practice_id=here.practice_id, from_date=day, days=1)) == 16
+
+
+async def test_staff_of_another_clinic_enter_no_time_off_here(world: World) -> None:
+    here = await world.practice()
+    there = await world.practice(doctor=here.doctor)
+    start, at = here.at(tomorrow(here), 9), {"practice_id": here.practice_id}
+    added = await add_time_off(world, here.owner, start, start + HOUR, **at)
+    gone = {"request_id": uuid4(), "time_off_id": added.time_off_id}
+    for stranger in (there.owner, await world.person(), (await world.practice()).doctor):
+        for call in (
+            add_time_off(world, stranger, start, start + HOUR, **at),
+            world.call("RemoveTimeOff", stranger, **gone),
+            world.call("ListTimeOff", stranger, **at),
+        ):
+            assert (await refused(call)).code is grpc.StatusCode.NOT_FOUND
+    assert not (
+        await world.call("ListTimeOff", there.owner, practice_id=there.practice_id)
+    ).time_off
+
+
+async def test_time_off_at_one_clinic_strands_no_visit_at_another(world: World) -> None:
+    here = await world.practice()
+    there = await world.practice(doctor=here.doctor)
+    start = here.at(tomorrow(here), 10)
+    await world.book(await world.person(), here, start)
+    span = (start, start + HOUR)
+    await add_time_off(world, there.owner, *span, practice_id=there.practice_id)
+    at = {"practice_id": here.practice_id}
+    refusal = await refused(add_time_off(world, here.owner, *span, **at))
+    assert (refusal.reason, refusal.metadata["count"]) == ("STRANDS_APPOINTMENTS", "1")
+    assert (await refused(add_time_off(world, here.doctor, *span))).metadata["count"] == "1"
+    await add_time_off(world, here.owner, *span, **at, allow_stranded=True)
 
 
 async def test_repeated_time_off_is_added_once(world: World) -> None:

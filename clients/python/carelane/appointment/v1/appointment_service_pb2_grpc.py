@@ -144,7 +144,8 @@ class AppointmentServiceServicer:
     def BookFamily(self, request, context):
         """BookFamily books visits for several patients, the caller and their
         dependants, all or none; they may be at different practices. A refusal
-        says in the metadata as `visit` which one it was, from 0.
+        says which one it was, from 0: as `visit` in the metadata and in the paths
+        of the fields (`visits[2].start_time`).
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -158,8 +159,10 @@ class AppointmentServiceServicer:
 
     def BookSeries(self, request, context):
         """BookSeries books visits of one patient at the same local time every so
-        many weeks, all or none. A refusal says in the metadata as `visit` which
-        one it was, from 0. Afterwards each is changed by itself.
+        many weeks, all or none. A refusal says which one it was, from 0: as
+        `visit` in the metadata, beside its `start_time` at the clinic, and in the
+        paths of the fields (`visits[2].start_time`). Afterwards each is changed by
+        itself.
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,

@@ -50,7 +50,8 @@ class AppointmentServiceStub:
     BookFamily: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]
     """BookFamily books visits for several patients, the caller and their
     dependants, all or none; they may be at different practices. A refusal
-    says in the metadata as `visit` which one it was, from 0.
+    says which one it was, from 0: as `visit` in the metadata and in the paths
+    of the fields (`visits[2].start_time`).
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -60,8 +61,10 @@ class AppointmentServiceStub:
     """
     BookSeries: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]
     """BookSeries books visits of one patient at the same local time every so
-    many weeks, all or none. A refusal says in the metadata as `visit` which
-    one it was, from 0. Afterwards each is changed by itself.
+    many weeks, all or none. A refusal says which one it was, from 0: as
+    `visit` in the metadata, beside its `start_time` at the clinic, and in the
+    paths of the fields (`visits[2].start_time`). Afterwards each is changed by
+    itself.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -200,7 +203,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     BookFamily: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]  # type: ignore[assignment]
     """BookFamily books visits for several patients, the caller and their
     dependants, all or none; they may be at different practices. A refusal
-    says in the metadata as `visit` which one it was, from 0.
+    says which one it was, from 0: as `visit` in the metadata and in the paths
+    of the fields (`visits[2].start_time`).
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -210,8 +214,10 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     """
     BookSeries: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]  # type: ignore[assignment]
     """BookSeries books visits of one patient at the same local time every so
-    many weeks, all or none. A refusal says in the metadata as `visit` which
-    one it was, from 0. Afterwards each is changed by itself.
+    many weeks, all or none. A refusal says which one it was, from 0: as
+    `visit` in the metadata, beside its `start_time` at the clinic, and in the
+    paths of the fields (`visits[2].start_time`). Afterwards each is changed by
+    itself.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -359,7 +365,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_appointment_service_pb2.BookFamilyResponse, _abc.Awaitable[_appointment_service_pb2.BookFamilyResponse]]:
         """BookFamily books visits for several patients, the caller and their
         dependants, all or none; they may be at different practices. A refusal
-        says in the metadata as `visit` which one it was, from 0.
+        says which one it was, from 0: as `visit` in the metadata and in the paths
+        of the fields (`visits[2].start_time`).
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
@@ -375,8 +382,10 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.BookSeriesResponse, _abc.Awaitable[_appointment_service_pb2.BookSeriesResponse]]:
         """BookSeries books visits of one patient at the same local time every so
-        many weeks, all or none. A refusal says in the metadata as `visit` which
-        one it was, from 0. Afterwards each is changed by itself.
+        many weeks, all or none. A refusal says which one it was, from 0: as
+        `visit` in the metadata, beside its `start_time` at the clinic, and in the
+        paths of the fields (`visits[2].start_time`). Afterwards each is changed by
+        itself.
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,

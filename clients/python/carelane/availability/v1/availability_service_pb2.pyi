@@ -400,12 +400,15 @@ class AddTimeOffRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it changes nothing and gets the same
     answer.
     """
     allow_stranded: _builtins.bool
     """Saves although visits are booked then."""
+    practice_id: _builtins.str
+    """Only at this practice; empty for the calling doctor at all clinics."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """From this instant."""
@@ -421,10 +424,11 @@ class AddTimeOffRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         allow_stranded: _builtins.bool = ...,
+        practice_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "end_time", b"end_time", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "end_time", b"end_time", "practice_id", b"practice_id", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,25 +505,31 @@ Global___RemoveTimeOffResponse: _TypeAlias = RemoveTimeOffResponse  # noqa: Y015
 
 @_typing.final
 class ListTimeOffRequest(_message.Message):
-    """ListTimeOffRequest asks for one's own time off."""
+    """ListTimeOffRequest says whose time off is asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many; 0 means 50, at most 200."""
     page_token: _builtins.str
     """From the page before; empty for the first page."""
+    practice_id: _builtins.str
+    """What keeps the doctor from this practice; empty for the calling doctor's
+    all.
+    """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        practice_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "practice_id", b"practice_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,20 +204,24 @@ class AvailabilityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddTimeOff(self, request, context):
-        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
-        Visits that are booked stay; time off that they lie in is refused unless
-        `allow_stranded` is set. Atomic; idempotent by request_id.
+        """AddTimeOff takes a doctor's time out of the offer: at one practice, which
+        its doctor may and the clinic's owner, managers and front desk; or at all
+        clinics, which only the doctor may. Visits that are booked stay; time off
+        that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
-        there is a doctor's profile.
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) also
+        when no practice is named and the caller has no doctor's profile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveTimeOff(self, request, context):
-        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+        """RemoveTimeOff offers the time again. The doctor may; what is of one
+        practice only also the clinic's owner, managers and front desk. Atomic;
+        idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         REQUEST_ID_REUSED).
@@ -227,9 +231,12 @@ class AvailabilityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTimeOff(self, request, context):
-        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+        """ListTimeOff lists time off that is not over: that which keeps the doctor
+        from a practice, to those who may add some; or the calling doctor's all.
+        Reads only.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

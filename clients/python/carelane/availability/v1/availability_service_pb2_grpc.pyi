@@ -82,24 +82,31 @@ class AvailabilityServiceStub:
     INVALID_PAGE_TOKEN).
     """
     AddTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]
-    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
-    Visits that are booked stay; time off that they lie in is refused unless
-    `allow_stranded` is set. Atomic; idempotent by request_id.
+    """AddTimeOff takes a doctor's time out of the offer: at one practice, which
+    its doctor may and the clinic's owner, managers and front desk; or at all
+    clinics, which only the doctor may. Visits that are booked stay; time off
+    that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
-    there is a doctor's profile.
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) also
+    when no practice is named and the caller has no doctor's profile.
     """
     RemoveTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]
-    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+    """RemoveTimeOff offers the time again. The doctor may; what is of one
+    practice only also the clinic's owner, managers and front desk. Atomic;
+    idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     REQUEST_ID_REUSED).
     """
     ListTimeOff: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]
-    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+    """ListTimeOff lists time off that is not over: that which keeps the doctor
+    from a practice, to those who may add some; or the calling doctor's all.
+    Reads only.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
     """
     AddClosure: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]
     """AddClosure closes a clinic on some local days, for all its doctors. The
@@ -224,24 +231,31 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     INVALID_PAGE_TOKEN).
     """
     AddTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddTimeOffRequest, _availability_service_pb2.AddTimeOffResponse]  # type: ignore[assignment]
-    """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
-    Visits that are booked stay; time off that they lie in is refused unless
-    `allow_stranded` is set. Atomic; idempotent by request_id.
+    """AddTimeOff takes a doctor's time out of the offer: at one practice, which
+    its doctor may and the clinic's owner, managers and front desk; or at all
+    clinics, which only the doctor may. Visits that are booked stay; time off
+    that they lie in is refused unless `allow_stranded` is set. Atomic;
+    idempotent by request_id.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
-    there is a doctor's profile.
+    FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) also
+    when no practice is named and the caller has no doctor's profile.
     """
     RemoveTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.RemoveTimeOffRequest, _availability_service_pb2.RemoveTimeOffResponse]  # type: ignore[assignment]
-    """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+    """RemoveTimeOff offers the time again. The doctor may; what is of one
+    practice only also the clinic's owner, managers and front desk. Atomic;
+    idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     REQUEST_ID_REUSED).
     """
     ListTimeOff: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListTimeOffRequest, _availability_service_pb2.ListTimeOffResponse]  # type: ignore[assignment]
-    """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+    """ListTimeOff lists time off that is not over: that which keeps the doctor
+    from a practice, to those who may add some; or the calling doctor's all.
+    Reads only.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+    INVALID_PAGE_TOKEN).
     """
     AddClosure: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.AddClosureRequest, _availability_service_pb2.AddClosureResponse]  # type: ignore[assignment]
     """AddClosure closes a clinic on some local days, for all its doctors. The
@@ -405,13 +419,15 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _availability_service_pb2.AddTimeOffRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.AddTimeOffResponse, _abc.Awaitable[_availability_service_pb2.AddTimeOffResponse]]:
-        """AddTimeOff takes the calling doctor's time at all clinics out of the offer.
-        Visits that are booked stay; time off that they lie in is refused unless
-        `allow_stranded` is set. Atomic; idempotent by request_id.
+        """AddTimeOff takes a doctor's time out of the offer: at one practice, which
+        its doctor may and the clinic's owner, managers and front desk; or at all
+        clinics, which only the doctor may. Visits that are booked stay; time off
+        that they lie in is refused unless `allow_stranded` is set. Atomic;
+        idempotent by request_id.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED),
-        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) before
-        there is a doctor's profile.
+        FAILED_PRECONDITION (STRANDS_APPOINTMENTS), NOT_FOUND (NOT_FOUND) also
+        when no practice is named and the caller has no doctor's profile.
         """
 
     @_abc_1.abstractmethod
@@ -420,7 +436,9 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _availability_service_pb2.RemoveTimeOffRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.RemoveTimeOffResponse, _abc.Awaitable[_availability_service_pb2.RemoveTimeOffResponse]]:
-        """RemoveTimeOff offers the time again. Atomic; idempotent by request_id.
+        """RemoveTimeOff offers the time again. The doctor may; what is of one
+        practice only also the clinic's owner, managers and front desk. Atomic;
+        idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         REQUEST_ID_REUSED).
@@ -432,9 +450,12 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _availability_service_pb2.ListTimeOffRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.ListTimeOffResponse, _abc.Awaitable[_availability_service_pb2.ListTimeOffResponse]]:
-        """ListTimeOff lists the calling doctor's time off that is not over. Reads only.
+        """ListTimeOff lists time off that is not over: that which keeps the doctor
+        from a practice, to those who may add some; or the calling doctor's all.
+        Reads only.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
+        INVALID_PAGE_TOKEN).
         """
 
     @_abc_1.abstractmethod

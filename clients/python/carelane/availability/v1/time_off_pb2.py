@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'carelane/availability/v1/time_off.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xb8\x01\n\x07TimeOff\x12\x1e\n\x0btime_off_id\x18\x01 \x01(\tR\ttimeOffId\x12\x1b\n\tdoctor_id\x18\x02 \x01(\tR\x08\x64octorId\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xbb\x01\n\x07\x43losure\x12\x1d\n\nclosure_id\x18\x01 \x01(\tR\tclosureId\x12\x1b\n\tclinic_id\x18\x02 \x01(\tR\x08\x63linicId\x12\x30\n\nfirst_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\tfirstDate\x12.\n\tlast_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08lastDate\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\"^\n\rPublicHoliday\x12%\n\x04\x64\x61te\x18\x01 \x01(\x0b\x32\x11.google.type.DateR\x04\x64\x61te\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04open\x18\x03 \x01(\x08R\x04open\"\x80\x02\n\x0ePublicHolidays\x12\x1b\n\tclinic_id\x18\x01 \x01(\tR\x08\x63linicId\x12\x1a\n\x08observed\x18\x02 \x01(\x08R\x08observed\x12!\n\x0c\x63ountry_code\x18\x03 \x01(\tR\x0b\x63ountryCode\x12 \n\x0bsubdivision\x18\x04 \x01(\tR\x0bsubdivision\x12\x17\n\x07open_on\x18\x05 \x03(\tR\x06openOn\x12\x43\n\x08holidays\x18\x06 \x03(\x0b\x32\'.carelane.availability.v1.PublicHolidayR\x08holidays\x12\x12\n\x04\x65tag\x18\x07 \x01(\tR\x04\x65tagb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'carelane/availability/v1/time_off.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xd9\x01\n\x07TimeOff\x12\x1e\n\x0btime_off_id\x18\x01 \x01(\tR\ttimeOffId\x12\x1b\n\tdoctor_id\x18\x02 \x01(\tR\x08\x64octorId\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1f\n\x0bpractice_id\x18\x05 \x01(\tR\npracticeId\"\xbb\x01\n\x07\x43losure\x12\x1d\n\nclosure_id\x18\x01 \x01(\tR\tclosureId\x12\x1b\n\tclinic_id\x18\x02 \x01(\tR\x08\x63linicId\x12\x30\n\nfirst_date\x18\x03 \x01(\x0b\x32\x11.google.type.DateR\tfirstDate\x12.\n\tlast_date\x18\x04 \x01(\x0b\x32\x11.google.type.DateR\x08lastDate\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\"^\n\rPublicHoliday\x12%\n\x04\x64\x61te\x18\x01 \x01(\x0b\x32\x11.google.type.DateR\x04\x64\x61te\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04open\x18\x03 \x01(\x08R\x04open\"\x80\x02\n\x0ePublicHolidays\x12\x1b\n\tclinic_id\x18\x01 \x01(\tR\x08\x63linicId\x12\x1a\n\x08observed\x18\x02 \x01(\x08R\x08observed\x12!\n\x0c\x63ountry_code\x18\x03 \x01(\tR\x0b\x63ountryCode\x12 \n\x0bsubdivision\x18\x04 \x01(\tR\x0bsubdivision\x12\x17\n\x07open_on\x18\x05 \x03(\tR\x06openOn\x12\x43\n\x08holidays\x18\x06 \x03(\x0b\x32\'.carelane.availability.v1.PublicHolidayR\x08holidays\x12\x12\n\x04\x65tag\x18\x07 \x01(\tR\x04\x65tagb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carelane.availability.v1.ti
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TIMEOFF']._serialized_start=127
-  _globals['_TIMEOFF']._serialized_end=311
-  _globals['_CLOSURE']._serialized_start=314
-  _globals['_CLOSURE']._serialized_end=501
-  _globals['_PUBLICHOLIDAY']._serialized_start=503
-  _globals['_PUBLICHOLIDAY']._serialized_end=597
-  _globals['_PUBLICHOLIDAYS']._serialized_start=600
-  _globals['_PUBLICHOLIDAYS']._serialized_end=856
+  _globals['_TIMEOFF']._serialized_end=344
+  _globals['_CLOSURE']._serialized_start=347
+  _globals['_CLOSURE']._serialized_end=534
+  _globals['_PUBLICHOLIDAY']._serialized_start=536
+  _globals['_PUBLICHOLIDAY']._serialized_end=630
+  _globals['_PUBLICHOLIDAYS']._serialized_start=633
+  _globals['_PUBLICHOLIDAYS']._serialized_end=889
 # @@protoc_insertion_point(module_scope)

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TimeOff(_message.Message):
-    """TimeOff is when a doctor is away from all clinics: a holiday, a leave."""
+    """TimeOff is when a doctor is away, from all clinics or from one: a holiday, a
+    leave.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,10 +32,13 @@ class TimeOff(_message.Message):
     DOCTOR_ID_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    PRACTICE_ID_FIELD_NUMBER: _builtins.int
     time_off_id: _builtins.str
     """UUID."""
     doctor_id: _builtins.str
     """The doctor."""
+    practice_id: _builtins.str
+    """The only practice that it is of; empty when the doctor is away from all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """From this instant."""
@@ -49,10 +54,11 @@ class TimeOff(_message.Message):
         doctor_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        practice_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["doctor_id", b"doctor_id", "end_time", b"end_time", "start_time", b"start_time", "time_off_id", b"time_off_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["doctor_id", b"doctor_id", "end_time", b"end_time", "practice_id", b"practice_id", "start_time", b"start_time", "time_off_id", b"time_off_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

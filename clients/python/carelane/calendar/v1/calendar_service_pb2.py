@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.calendar.v1 import calendar_pb2 as carelane_dot_calendar_dot_v1_dot_calendar__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
+from carelane.common.v1 import rule_text_pb2 as carelane_dot_common_dot_v1_dot_rule__text__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/calendar/v1/calendar_service.proto\x12\x14\x63\x61relane.calendar.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#carelane/calendar/v1/calendar.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\"P\n\x1dGetAppointmentCalendarRequest\x12/\n\x0e\x61ppointment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"A\n\x1eGetAppointmentCalendarResponse\x12\x1f\n\x08\x63\x61lendar\x18\x01 \x01(\tB\x03\x80\x01\x01R\x08\x63\x61lendar\"\x18\n\x16GetCalendarFeedRequest\"Q\n\x17GetCalendarFeedResponse\x12\x36\n\x04\x66\x65\x65\x64\x18\x01 \x01(\x0b\x32\".carelane.calendar.v1.CalendarFeedR\x04\x66\x65\x65\x64\"D\n\x19RotateCalendarFeedRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"o\n\x1aRotateCalendarFeedResponse\x12\x36\n\x04\x66\x65\x65\x64\x18\x01 \x01(\x0b\x32\".carelane.calendar.v1.CalendarFeedR\x04\x66\x65\x65\x64\x12\x19\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05token\"D\n\x19RevokeCalendarFeedRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"\x1c\n\x1aRevokeCalendarFeedResponse\"N\n\x17ReadCalendarFeedRequest\x12\x33\n\x05token\x18\x01 \x01(\tB\x1d\x80\x01\x01\xbaH\x17r\x15\x32\x13^[A-Za-z0-9_-]{43}$R\x05token\";\n\x18ReadCalendarFeedResponse\x12\x1f\n\x08\x63\x61lendar\x18\x01 \x01(\tB\x03\x80\x01\x01R\x08\x63\x61lendar2\xad\x05\n\x0f\x43\x61lendarService\x12\x8f\x01\n\x16GetAppointmentCalendar\x12\x33.carelane.calendar.v1.GetAppointmentCalendarRequest\x1a\x34.carelane.calendar.v1.GetAppointmentCalendarResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12{\n\x0fGetCalendarFeed\x12,.carelane.calendar.v1.GetCalendarFeedRequest\x1a-.carelane.calendar.v1.GetCalendarFeedResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\n\x02\x03\x04\x12\x84\x01\n\x12RotateCalendarFeed\x12/.carelane.calendar.v1.RotateCalendarFeedRequest\x1a\x30.carelane.calendar.v1.RotateCalendarFeedResponse\"\x0b\x90\x02\x02\xaa\xed\x18\x04\n\x02\x03\x04\x12\x84\x01\n\x12RevokeCalendarFeed\x12/.carelane.calendar.v1.RevokeCalendarFeedRequest\x1a\x30.carelane.calendar.v1.RevokeCalendarFeedResponse\"\x0b\x90\x02\x02\xaa\xed\x18\x04\n\x02\x03\x04\x12}\n\x10ReadCalendarFeed\x12-.carelane.calendar.v1.ReadCalendarFeedRequest\x1a..carelane.calendar.v1.ReadCalendarFeedResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/calendar/v1/calendar_service.proto\x12\x14\x63\x61relane.calendar.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#carelane/calendar/v1/calendar.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\"P\n\x1dGetAppointmentCalendarRequest\x12/\n\x0e\x61ppointment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\rappointmentId\"A\n\x1eGetAppointmentCalendarResponse\x12\x1f\n\x08\x63\x61lendar\x18\x01 \x01(\tB\x03\x80\x01\x01R\x08\x63\x61lendar\"\x18\n\x16GetCalendarFeedRequest\"Q\n\x17GetCalendarFeedResponse\x12\x36\n\x04\x66\x65\x65\x64\x18\x01 \x01(\x0b\x32\".carelane.calendar.v1.CalendarFeedR\x04\x66\x65\x65\x64\"D\n\x19RotateCalendarFeedRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"o\n\x1aRotateCalendarFeedResponse\x12\x36\n\x04\x66\x65\x65\x64\x18\x01 \x01(\x0b\x32\".carelane.calendar.v1.CalendarFeedR\x04\x66\x65\x65\x64\x12\x19\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05token\"D\n\x19RevokeCalendarFeedRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"\x1c\n\x1aRevokeCalendarFeedResponse\"w\n\x17ReadCalendarFeedRequest\x12\\\n\x05token\x18\x01 \x01(\tBF\x80\x01\x01\xbaH\x17r\x15\x32\x13^[A-Za-z0-9_-]{43}$\xb2\xed\x18%must be the secret of a calendar feedR\x05token\";\n\x18ReadCalendarFeedResponse\x12\x1f\n\x08\x63\x61lendar\x18\x01 \x01(\tB\x03\x80\x01\x01R\x08\x63\x61lendar2\xad\x05\n\x0f\x43\x61lendarService\x12\x8f\x01\n\x16GetAppointmentCalendar\x12\x33.carelane.calendar.v1.GetAppointmentCalendarRequest\x1a\x34.carelane.calendar.v1.GetAppointmentCalendarResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12{\n\x0fGetCalendarFeed\x12,.carelane.calendar.v1.GetCalendarFeedRequest\x1a-.carelane.calendar.v1.GetCalendarFeedResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\n\x02\x03\x04\x12\x84\x01\n\x12RotateCalendarFeed\x12/.carelane.calendar.v1.RotateCalendarFeedRequest\x1a\x30.carelane.calendar.v1.RotateCalendarFeedResponse\"\x0b\x90\x02\x02\xaa\xed\x18\x04\n\x02\x03\x04\x12\x84\x01\n\x12RevokeCalendarFeed\x12/.carelane.calendar.v1.RevokeCalendarFeedRequest\x1a\x30.carelane.calendar.v1.RevokeCalendarFeedResponse\"\x0b\x90\x02\x02\xaa\xed\x18\x04\n\x02\x03\x04\x12}\n\x10ReadCalendarFeed\x12-.carelane.calendar.v1.ReadCalendarFeedRequest\x1a..carelane.calendar.v1.ReadCalendarFeedResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKECALENDARFEEDREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REVOKECALENDARFEEDREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_READCALENDARFEEDREQUEST'].fields_by_name['token']._loaded_options = None
-  _globals['_READCALENDARFEEDREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\027r\0252\023^[A-Za-z0-9_-]{43}$'
+  _globals['_READCALENDARFEEDREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\027r\0252\023^[A-Za-z0-9_-]{43}$\262\355\030%must be the secret of a calendar feed'
   _globals['_READCALENDARFEEDRESPONSE'].fields_by_name['calendar']._loaded_options = None
   _globals['_READCALENDARFEEDRESPONSE'].fields_by_name['calendar']._serialized_options = b'\200\001\001'
   _globals['_CALENDARSERVICE'].methods_by_name['GetAppointmentCalendar']._loaded_options = None
@@ -58,26 +59,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CALENDARSERVICE'].methods_by_name['RevokeCalendarFeed']._serialized_options = b'\220\002\002\252\355\030\004\n\002\003\004'
   _globals['_CALENDARSERVICE'].methods_by_name['ReadCalendarFeed']._loaded_options = None
   _globals['_CALENDARSERVICE'].methods_by_name['ReadCalendarFeed']._serialized_options = b'\220\002\001\252\355\030\003\n\001\001'
-  _globals['_GETAPPOINTMENTCALENDARREQUEST']._serialized_start=168
-  _globals['_GETAPPOINTMENTCALENDARREQUEST']._serialized_end=248
-  _globals['_GETAPPOINTMENTCALENDARRESPONSE']._serialized_start=250
-  _globals['_GETAPPOINTMENTCALENDARRESPONSE']._serialized_end=315
-  _globals['_GETCALENDARFEEDREQUEST']._serialized_start=317
-  _globals['_GETCALENDARFEEDREQUEST']._serialized_end=341
-  _globals['_GETCALENDARFEEDRESPONSE']._serialized_start=343
-  _globals['_GETCALENDARFEEDRESPONSE']._serialized_end=424
-  _globals['_ROTATECALENDARFEEDREQUEST']._serialized_start=426
-  _globals['_ROTATECALENDARFEEDREQUEST']._serialized_end=494
-  _globals['_ROTATECALENDARFEEDRESPONSE']._serialized_start=496
-  _globals['_ROTATECALENDARFEEDRESPONSE']._serialized_end=607
-  _globals['_REVOKECALENDARFEEDREQUEST']._serialized_start=609
-  _globals['_REVOKECALENDARFEEDREQUEST']._serialized_end=677
-  _globals['_REVOKECALENDARFEEDRESPONSE']._serialized_start=679
-  _globals['_REVOKECALENDARFEEDRESPONSE']._serialized_end=707
-  _globals['_READCALENDARFEEDREQUEST']._serialized_start=709
-  _globals['_READCALENDARFEEDREQUEST']._serialized_end=787
-  _globals['_READCALENDARFEEDRESPONSE']._serialized_start=789
-  _globals['_READCALENDARFEEDRESPONSE']._serialized_end=848
-  _globals['_CALENDARSERVICE']._serialized_start=851
-  _globals['_CALENDARSERVICE']._serialized_end=1536
+  _globals['_GETAPPOINTMENTCALENDARREQUEST']._serialized_start=204
+  _globals['_GETAPPOINTMENTCALENDARREQUEST']._serialized_end=284
+  _globals['_GETAPPOINTMENTCALENDARRESPONSE']._serialized_start=286
+  _globals['_GETAPPOINTMENTCALENDARRESPONSE']._serialized_end=351
+  _globals['_GETCALENDARFEEDREQUEST']._serialized_start=353
+  _globals['_GETCALENDARFEEDREQUEST']._serialized_end=377
+  _globals['_GETCALENDARFEEDRESPONSE']._serialized_start=379
+  _globals['_GETCALENDARFEEDRESPONSE']._serialized_end=460
+  _globals['_ROTATECALENDARFEEDREQUEST']._serialized_start=462
+  _globals['_ROTATECALENDARFEEDREQUEST']._serialized_end=530
+  _globals['_ROTATECALENDARFEEDRESPONSE']._serialized_start=532
+  _globals['_ROTATECALENDARFEEDRESPONSE']._serialized_end=643
+  _globals['_REVOKECALENDARFEEDREQUEST']._serialized_start=645
+  _globals['_REVOKECALENDARFEEDREQUEST']._serialized_end=713
+  _globals['_REVOKECALENDARFEEDRESPONSE']._serialized_start=715
+  _globals['_REVOKECALENDARFEEDRESPONSE']._serialized_end=743
+  _globals['_READCALENDARFEEDREQUEST']._serialized_start=745
+  _globals['_READCALENDARFEEDREQUEST']._serialized_end=864
+  _globals['_READCALENDARFEEDRESPONSE']._serialized_start=866
+  _globals['_READCALENDARFEEDRESPONSE']._serialized_end=925
+  _globals['_CALENDARSERVICE']._serialized_start=928
+  _globals['_CALENDARSERVICE']._serialized_end=1613
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.appointment.v1 import appointment_pb2 as carelane_dot_appointment_dot_v1_dot_appointment__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
+from carelane.common.v1 import rule_text_pb2 as carelane_dot_common_dot_v1_dot_rule__text__pb2
 from carelane.waitlist.v1 import waitlist_pb2 as carelane_dot_waitlist_dot_v1_dot_waitlist__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from google.type import dayofweek_pb2 as google_dot_type_dot_dayofweek__pb2
 from google.type import timeofday_pb2 as google_dot_type_dot_timeofday__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/waitlist/v1/waitlist_service.proto\x12\x14\x63\x61relane.waitlist.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)carelane/appointment/v1/appointment.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a#carelane/waitlist/v1/waitlist.proto\x1a\x16google/type/date.proto\x1a\x1bgoogle/type/dayofweek.proto\x1a\x1bgoogle/type/timeofday.proto\"\x80\t\n\x13JoinWaitlistRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12\x36\n\tspecialty\x18\x04 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$R\tspecialty\x12,\n\x04\x63ity\x18\x05 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$R\x04\x63ity\x12M\n\x0c\x64\x61ys_of_week\x18\x06 \x03(\x0e\x32\x16.google.type.DayOfWeekB\x13\xbaH\x10\x92\x01\r\x10\x07\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\ndaysOfWeek\x12\xf0\x01\n\x08\x65\x61rliest\x18\x07 \x01(\x0b\x32\x16.google.type.TimeOfDayB\xbb\x01\xbaH\xb7\x01\xba\x01\xb3\x01\n\rwhole_minutes\x12*must be a whole minute from 00:00 to 23:59\x1avthis.hours >= 0 && this.hours <= 23 && this.minutes >= 0 && this.minutes <= 59 && this.seconds == 0 && this.nanos == 0R\x08\x65\x61rliest\x12\xec\x01\n\x06latest\x18\x08 \x01(\x0b\x32\x16.google.type.TimeOfDayB\xbb\x01\xbaH\xb7\x01\xba\x01\xb3\x01\n\rwhole_minutes\x12*must be a whole minute from 00:00 to 23:59\x1avthis.hours >= 0 && this.hours <= 23 && this.minutes >= 0 && this.minutes <= 59 && this.seconds == 0 && this.nanos == 0R\x06latest\x12.\n\tfrom_date\x18\t \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x38\n\nuntil_date\x18\n \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\tuntilDate:\xdf\x01\xbaH\xdb\x01\x1a\xd8\x01\n\x15practice_or_specialty\x12\x36must name either a practice, or a specialty and a city\x1a\x86\x01this.practice_id != \'\' ? this.specialty == \'\' && this.city == \'\' : this.specialty != \'\' && this.city != \'\' && this.visit_type_id == \'\'\"Q\n\x14JoinWaitlistResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry\"d\n\x14LeaveWaitlistRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08\x65ntry_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07\x65ntryId\"R\n\x15LeaveWaitlistResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry\"\x8b\x01\n\x15ListMyWaitlistRequest\x12#\n\rinclude_ended\x18\x01 \x01(\x08R\x0cincludeEnded\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x7f\n\x16ListMyWaitlistResponse\x12=\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n\x13ListWaitlistRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"}\n\x14ListWaitlistResponse\x12=\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x87\x01\n\x12\x41\x63\x63\x65ptOfferRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08offer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07offerId\x12#\n\x06reason\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"]\n\x13\x41\x63\x63\x65ptOfferResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"c\n\x13\x44\x65\x63lineOfferRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08offer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07offerId\"Q\n\x14\x44\x65\x63lineOfferResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry2\xc9\x05\n\x0fWaitlistService\x12q\n\x0cJoinWaitlist\x12).carelane.waitlist.v1.JoinWaitlistRequest\x1a*.carelane.waitlist.v1.JoinWaitlistResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12t\n\rLeaveWaitlist\x12*.carelane.waitlist.v1.LeaveWaitlistRequest\x1a+.carelane.waitlist.v1.LeaveWaitlistResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12w\n\x0eListMyWaitlist\x12+.carelane.waitlist.v1.ListMyWaitlistRequest\x1a,.carelane.waitlist.v1.ListMyWaitlistResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x03\x12q\n\x0cListWaitlist\x12).carelane.waitlist.v1.ListWaitlistRequest\x1a*.carelane.waitlist.v1.ListWaitlistResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12n\n\x0b\x41\x63\x63\x65ptOffer\x12(.carelane.waitlist.v1.AcceptOfferRequest\x1a).carelane.waitlist.v1.AcceptOfferResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12q\n\x0c\x44\x65\x63lineOffer\x12).carelane.waitlist.v1.DeclineOfferRequest\x1a*.carelane.waitlist.v1.DeclineOfferResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+carelane/waitlist/v1/waitlist_service.proto\x12\x14\x63\x61relane.waitlist.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)carelane/appointment/v1/appointment.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a#carelane/waitlist/v1/waitlist.proto\x1a\x16google/type/date.proto\x1a\x1bgoogle/type/dayofweek.proto\x1a\x1bgoogle/type/timeofday.proto\"\xc1\t\n\x13JoinWaitlistRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n\x0bpractice_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12/\n\rvisit_type_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0bvisitTypeId\x12Y\n\tspecialty\x18\x04 \x01(\tB;\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\xb2\xed\x18\x1fmust be the slug of a specialtyR\tspecialty\x12J\n\x04\x63ity\x18\x05 \x01(\tB6\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\xb2\xed\x18\x1amust be the slug of a cityR\x04\x63ity\x12M\n\x0c\x64\x61ys_of_week\x18\x06 \x03(\x0e\x32\x16.google.type.DayOfWeekB\x13\xbaH\x10\x92\x01\r\x10\x07\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\ndaysOfWeek\x12\xf0\x01\n\x08\x65\x61rliest\x18\x07 \x01(\x0b\x32\x16.google.type.TimeOfDayB\xbb\x01\xbaH\xb7\x01\xba\x01\xb3\x01\n\rwhole_minutes\x12*must be a whole minute from 00:00 to 23:59\x1avthis.hours >= 0 && this.hours <= 23 && this.minutes >= 0 && this.minutes <= 59 && this.seconds == 0 && this.nanos == 0R\x08\x65\x61rliest\x12\xec\x01\n\x06latest\x18\x08 \x01(\x0b\x32\x16.google.type.TimeOfDayB\xbb\x01\xbaH\xb7\x01\xba\x01\xb3\x01\n\rwhole_minutes\x12*must be a whole minute from 00:00 to 23:59\x1avthis.hours >= 0 && this.hours <= 23 && this.minutes >= 0 && this.minutes <= 59 && this.seconds == 0 && this.nanos == 0R\x06latest\x12.\n\tfrom_date\x18\t \x01(\x0b\x32\x11.google.type.DateR\x08\x66romDate\x12\x38\n\nuntil_date\x18\n \x01(\x0b\x32\x11.google.type.DateB\x06\xbaH\x03\xc8\x01\x01R\tuntilDate:\xdf\x01\xbaH\xdb\x01\x1a\xd8\x01\n\x15practice_or_specialty\x12\x36must name either a practice, or a specialty and a city\x1a\x86\x01this.practice_id != \'\' ? this.specialty == \'\' && this.city == \'\' : this.specialty != \'\' && this.city != \'\' && this.visit_type_id == \'\'\"Q\n\x14JoinWaitlistResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry\"d\n\x14LeaveWaitlistRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08\x65ntry_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07\x65ntryId\"R\n\x15LeaveWaitlistResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry\"\x8b\x01\n\x15ListMyWaitlistRequest\x12#\n\rinclude_ended\x18\x01 \x01(\x08R\x0cincludeEnded\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x7f\n\x16ListMyWaitlistResponse\x12=\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n\x13ListWaitlistRequest\x12,\n\x0bpractice_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\npracticeId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"}\n\x14ListWaitlistResponse\x12=\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x87\x01\n\x12\x41\x63\x63\x65ptOfferRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08offer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07offerId\x12#\n\x06reason\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"]\n\x13\x41\x63\x63\x65ptOfferResponse\x12\x46\n\x0b\x61ppointment\x18\x01 \x01(\x0b\x32$.carelane.appointment.v1.AppointmentR\x0b\x61ppointment\"c\n\x13\x44\x65\x63lineOfferRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12#\n\x08offer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x07offerId\"Q\n\x14\x44\x65\x63lineOfferResponse\x12\x39\n\x05\x65ntry\x18\x01 \x01(\x0b\x32#.carelane.waitlist.v1.WaitlistEntryR\x05\x65ntry2\xc9\x05\n\x0fWaitlistService\x12q\n\x0cJoinWaitlist\x12).carelane.waitlist.v1.JoinWaitlistRequest\x1a*.carelane.waitlist.v1.JoinWaitlistResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12t\n\rLeaveWaitlist\x12*.carelane.waitlist.v1.LeaveWaitlistRequest\x1a+.carelane.waitlist.v1.LeaveWaitlistResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12w\n\x0eListMyWaitlist\x12+.carelane.waitlist.v1.ListMyWaitlistRequest\x1a,.carelane.waitlist.v1.ListMyWaitlistResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x03\x12q\n\x0cListWaitlist\x12).carelane.waitlist.v1.ListWaitlistRequest\x1a*.carelane.waitlist.v1.ListWaitlistResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12n\n\x0b\x41\x63\x63\x65ptOffer\x12(.carelane.waitlist.v1.AcceptOfferRequest\x1a).carelane.waitlist.v1.AcceptOfferResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x12q\n\x0c\x44\x65\x63lineOffer\x12).carelane.waitlist.v1.DeclineOfferRequest\x1a*.carelane.waitlist.v1.DeclineOfferResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,9 +46,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['visit_type_id']._loaded_options = None
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['visit_type_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['specialty']._loaded_options = None
-  _globals['_JOINWAITLISTREQUEST'].fields_by_name['specialty']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$'
+  _globals['_JOINWAITLISTREQUEST'].fields_by_name['specialty']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$\262\355\030\037must be the slug of a specialty'
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['city']._loaded_options = None
-  _globals['_JOINWAITLISTREQUEST'].fields_by_name['city']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$'
+  _globals['_JOINWAITLISTREQUEST'].fields_by_name['city']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,64}$\262\355\030\032must be the slug of a city'
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['days_of_week']._loaded_options = None
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['days_of_week']._serialized_options = b'\272H\020\222\001\r\020\007\030\001\"\007\202\001\004\020\001 \000'
   _globals['_JOINWAITLISTREQUEST'].fields_by_name['earliest']._loaded_options = None
@@ -94,30 +95,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WAITLISTSERVICE'].methods_by_name['AcceptOffer']._serialized_options = b'\220\002\002\252\355\030\003\n\001\003'
   _globals['_WAITLISTSERVICE'].methods_by_name['DeclineOffer']._loaded_options = None
   _globals['_WAITLISTSERVICE'].methods_by_name['DeclineOffer']._serialized_options = b'\220\002\002\252\355\030\003\n\001\003'
-  _globals['_JOINWAITLISTREQUEST']._serialized_start=294
-  _globals['_JOINWAITLISTREQUEST']._serialized_end=1446
-  _globals['_JOINWAITLISTRESPONSE']._serialized_start=1448
-  _globals['_JOINWAITLISTRESPONSE']._serialized_end=1529
-  _globals['_LEAVEWAITLISTREQUEST']._serialized_start=1531
-  _globals['_LEAVEWAITLISTREQUEST']._serialized_end=1631
-  _globals['_LEAVEWAITLISTRESPONSE']._serialized_start=1633
-  _globals['_LEAVEWAITLISTRESPONSE']._serialized_end=1715
-  _globals['_LISTMYWAITLISTREQUEST']._serialized_start=1718
-  _globals['_LISTMYWAITLISTREQUEST']._serialized_end=1857
-  _globals['_LISTMYWAITLISTRESPONSE']._serialized_start=1859
-  _globals['_LISTMYWAITLISTRESPONSE']._serialized_end=1986
-  _globals['_LISTWAITLISTREQUEST']._serialized_start=1989
-  _globals['_LISTWAITLISTREQUEST']._serialized_end=2135
-  _globals['_LISTWAITLISTRESPONSE']._serialized_start=2137
-  _globals['_LISTWAITLISTRESPONSE']._serialized_end=2262
-  _globals['_ACCEPTOFFERREQUEST']._serialized_start=2265
-  _globals['_ACCEPTOFFERREQUEST']._serialized_end=2400
-  _globals['_ACCEPTOFFERRESPONSE']._serialized_start=2402
-  _globals['_ACCEPTOFFERRESPONSE']._serialized_end=2495
-  _globals['_DECLINEOFFERREQUEST']._serialized_start=2497
-  _globals['_DECLINEOFFERREQUEST']._serialized_end=2596
-  _globals['_DECLINEOFFERRESPONSE']._serialized_start=2598
-  _globals['_DECLINEOFFERRESPONSE']._serialized_end=2679
-  _globals['_WAITLISTSERVICE']._serialized_start=2682
-  _globals['_WAITLISTSERVICE']._serialized_end=3395
+  _globals['_JOINWAITLISTREQUEST']._serialized_start=330
+  _globals['_JOINWAITLISTREQUEST']._serialized_end=1547
+  _globals['_JOINWAITLISTRESPONSE']._serialized_start=1549
+  _globals['_JOINWAITLISTRESPONSE']._serialized_end=1630
+  _globals['_LEAVEWAITLISTREQUEST']._serialized_start=1632
+  _globals['_LEAVEWAITLISTREQUEST']._serialized_end=1732
+  _globals['_LEAVEWAITLISTRESPONSE']._serialized_start=1734
+  _globals['_LEAVEWAITLISTRESPONSE']._serialized_end=1816
+  _globals['_LISTMYWAITLISTREQUEST']._serialized_start=1819
+  _globals['_LISTMYWAITLISTREQUEST']._serialized_end=1958
+  _globals['_LISTMYWAITLISTRESPONSE']._serialized_start=1960
+  _globals['_LISTMYWAITLISTRESPONSE']._serialized_end=2087
+  _globals['_LISTWAITLISTREQUEST']._serialized_start=2090
+  _globals['_LISTWAITLISTREQUEST']._serialized_end=2236
+  _globals['_LISTWAITLISTRESPONSE']._serialized_start=2238
+  _globals['_LISTWAITLISTRESPONSE']._serialized_end=2363
+  _globals['_ACCEPTOFFERREQUEST']._serialized_start=2366
+  _globals['_ACCEPTOFFERREQUEST']._serialized_end=2501
+  _globals['_ACCEPTOFFERRESPONSE']._serialized_start=2503
+  _globals['_ACCEPTOFFERRESPONSE']._serialized_end=2596
+  _globals['_DECLINEOFFERREQUEST']._serialized_start=2598
+  _globals['_DECLINEOFFERREQUEST']._serialized_end=2697
+  _globals['_DECLINEOFFERRESPONSE']._serialized_start=2699
+  _globals['_DECLINEOFFERRESPONSE']._serialized_end=2780
+  _globals['_WAITLISTSERVICE']._serialized_start=2783
+  _globals['_WAITLISTSERVICE']._serialized_end=3496
 # @@protoc_insertion_point(module_scope)
