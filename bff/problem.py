@@ -169,7 +169,7 @@ def _add_details(problem: Problem, status: Any) -> None:
     for detail in status.details:
         if detail.Unpack(info):
             problem.reason = info.reason
-            problem.metadata = dict(info.metadata)
+            problem.metadata = {camel(key): value for key, value in info.metadata.items()}
         elif detail.Unpack(bad):
             problem.fields = [
                 Fault(camel(violation.field), camel_within(violation.description))

@@ -17,6 +17,6 @@ ROUTES: Final = (
     ),
     Route("GET", _MINE, f"{_SERVICE}.GetCalendarFeed"),
     Route("POST", _MINE, f"{_SERVICE}.RotateCalendarFeed", status=201),
-    Route("POST", f"{_MINE}/revoke", f"{_SERVICE}.RevokeCalendarFeed"),
+    Route("DELETE", _MINE, f"{_SERVICE}.RevokeCalendarFeed"),
     Route("GET", "/api/calendar/{token}.ics", f"{_SERVICE}.ReadCalendarFeed", text=_ICS),
 )

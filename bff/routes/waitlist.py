@@ -13,5 +13,5 @@ ROUTES: Final = (
     Route("POST", "/api/waitlist/{entry_id}/leave", f"{_SERVICE}.LeaveWaitlist"),
     Route("POST", f"{_OFFER}/accept", f"{_SERVICE}.AcceptOffer", status=201),
     Route("POST", f"{_OFFER}/decline", f"{_SERVICE}.DeclineOffer"),
-    Route("GET", "/api/clinics/waitlist", f"{_SERVICE}.ListWaitlist"),
+    Route("GET", "/api/doctor/waitlist", f"{_SERVICE}.ListWaitlist"),
 )

@@ -4,6 +4,7 @@ Nothing here repeats what the caller sent: a refusal names fields by their proto
 the contract's own words.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
@@ -19,6 +20,18 @@ MAX_FIELDS = 16
 MAX_RULE = 200
 
 _EMPTY = frozenset({"must be at least 1 characters", "must contain at least 1 item(s)"})
+# What the validator says, and the same as one would say it.
+_PLAINLY = (
+    (re.compile(r"^value is required$"), "is required"),
+    (re.compile(r"^value is empty, which is not"), "must be"),
+    (re.compile(r"^repeated value must contain unique items$"), "must not repeat an item"),
+    (
+        re.compile(r"^must be greater than or equal to (\S+) and less than or equal to (\S+)$"),
+        r"must be from \1 to \2",
+    ),
+    (re.compile(r"^must be greater than or equal to "), "must be at least "),
+    (re.compile(r"^must be less than or equal to "), "must be at most "),
+)
 
 _validator = protovalidate.Validator()
 
@@ -131,7 +144,13 @@ def _worded(descriptor: Descriptor, elements: Iterable[Any], violation: Any) -> 
         return f"must be one of {', '.join(_allowed(field, field.enum_type))}"
     if violation.message in _EMPTY:
         return "must not be empty"
-    return str(violation.message).replace("value is empty, which is not", "must be", 1)
+    return _plain(violation.message)
+
+
+def _plain(said: str) -> str:
+    for pattern, words in _PLAINLY:
+        said = pattern.sub(words, said)
+    return said
 
 
 def _field_at(descriptor: Descriptor | None, elements: Iterable[Any]) -> FieldDescriptor | None:

@@ -137,7 +137,7 @@ async def test_only_our_proxies_say_for_whom_they_speak(
 
 
 async def test_a_refusal_becomes_a_problem(web: httpx.AsyncClient, clinic: Any) -> None:
-    clinic.failure = SlotTaken(metadata={"rule": "overlap"})
+    clinic.failure = SlotTaken(metadata={"rule": "overlap", "notice_minutes": "30"})
     answer = await web.post("/api/appointments", json=BOOKING, headers={"X-Request-Id": "r1"})
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
@@ -150,7 +150,7 @@ async def test_a_refusal_becomes_a_problem(web: httpx.AsyncClient, clinic: Any) 
             "detail": "The time is taken.",
             "reason": "SLOT_TAKEN",
             "requestId": "r1",
-            "metadata": {"rule": "overlap"},
+            "metadata": {"rule": "overlap", "noticeMinutes": "30"},
         },
     )
 

@@ -37,7 +37,7 @@ async def test_a_calendar_program_reads_the_feed_with_its_address_alone(
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     assert Calendar.from_ical(answer.content)["method"] == "PUBLISH"
-    ended = await web.post("/api/me/calendar/revoke", json=body, headers=signed_in)
+    ended = await web.delete("/api/me/calendar", params=body, headers=signed_in)
     assert ended.status_code == 200
     assert (await web.get(path)).status_code == 404
 

@@ -7,10 +7,15 @@ import pytest
 from buf.validate import validate_pb2
 from carelane.appointment.v1 import appointment_service_pb2 as appointment
 from carelane.auth.v1 import auth_service_pb2 as auth
+from carelane.availability.v1 import availability_service_pb2 as availability
+from carelane.calendar.v1 import calendar_service_pb2 as calendar
 from carelane.common.v1 import rule_text_pb2
 from carelane.directory.v1 import directory_service_pb2 as directory
+from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist
 from server.core.errors import InvalidFields
 from server.core.validation import request_reader
+
+ID = "0196f5c8-aaaa-7000-8000-000000000001"
 
 
 def rules(message: Any) -> dict[str, str]:
@@ -62,8 +67,23 @@ def test_what_is_empty_is_told_like_what_is_wrong() -> None:
     }
 
 
+def test_what_the_validator_says_is_told_as_one_would_say_it() -> None:
+    series = appointment.BookSeriesRequest(
+        request_id=ID, practice_id=ID, every_weeks=14, visit_count=1
+    )
+    assert rules(series) == {
+        "start_time": "is required",
+        "every_weeks": "must be from 1 to 13",
+        "visit_count": "must be from 2 to 12",
+    }
+    assert rules(directory.ListCitiesRequest(page_size=-1)) == {"page_size": "must be at least 0"}
+    waiting = waitlist.JoinWaitlistRequest(request_id=ID, practice_id=ID, days_of_week=[1, 1])
+    waiting.until_date.year = 2030
+    assert rules(waiting) == {"days_of_week": "must not repeat an item"}
+
+
 def test_every_pattern_of_the_contract_has_its_words() -> None:
-    for module in (auth, directory, appointment):
+    for module in (auth, directory, appointment, availability, calendar, waitlist):
         for message in module.DESCRIPTOR.message_types_by_name.values():
             for field in message.fields:
                 rule = field.GetOptions().Extensions[validate_pb2.field]
