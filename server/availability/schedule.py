@@ -20,6 +20,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     func,
     literal,
     or_,
@@ -44,6 +45,8 @@ from server.availability.models import (
 from server.availability.slots import MARGIN, Booked, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
+
+_YESTERDAY = cast(func.app_now() - timedelta(days=1), DATE)  # today in every zone, or before it
 
 
 def rules_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
@@ -100,13 +103,13 @@ def extras_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
 
 
 def closures_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select the closures of a clinic between the days `first` and `last` as one value."""
+    """Select the closures of a clinic from now, or the day `first`, to `last` as one value."""
     return (
         select(func.array_agg(func.row(Closure.first_day, Closure.last_day)))
         .where(
             Closure.clinic_id == clinic_id,
             Closure.first_day <= bindparam("last", type_=DATE),
-            Closure.last_day >= bindparam("first", type_=DATE),
+            Closure.last_day >= func.least(bindparam("first", type_=DATE), _YESTERDAY),
         )
         .scalar_subquery()
     )
@@ -144,8 +147,8 @@ _BUSY = (
             bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
         ),
         or_(Claim.expire_time.is_(None), Claim.expire_time > func.app_now()),
-        Claim.claim_id.is_distinct_from(bindparam("moved", None, type_=Uuid)),
-        Claim.claim_id.not_in(select(_OWN_HOLD.c.hold_id)),
+        Claim.claim_id.is_distinct_from(bindparam("freed", None, type_=Uuid)),
+        Claim.claim_id.not_in(select(_OWN_HOLD.c.claim_id)),
     )
     .lateral("busy")
 )
@@ -160,7 +163,7 @@ _AWAY = (
     .scalar_subquery()
 )
 _SINCE, _UNTIL = bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
-_MOVED = bindparam("moved", None, type_=Uuid)
+_MOVED, _FREED = bindparam("moved", None, type_=Uuid), bindparam("freed", None, type_=Uuid)
 _COUNTED = func.booked_times(
     _PRACTICE.c.practice_id, _VISIT.c.visit_type_id, _SINCE, _UNTIL, _MOVED
 ).table_valued("start_time", "end_time", "seats", "shared", name="counted")
@@ -178,7 +181,7 @@ _BOOKED = case(
     )
 )
 _ELSEWHERE = func.away_times(
-    _PRACTICE.c.doctor_id, _PRACTICE.c.clinic_id, _SINCE, _UNTIL, _MOVED
+    _PRACTICE.c.doctor_id, _PRACTICE.c.clinic_id, _SINCE, _UNTIL, _FREED
 ).table_valued("start_time", "end_time", name="elsewhere")
 _IS_TRAVELLING = select(literal(1)).where(TravelTime.doctor_id == _PRACTICE.c.doctor_id).exists()
 _TRAVEL = case(
@@ -187,6 +190,7 @@ _TRAVEL = case(
         select(func.array_agg(func.row(*_ELSEWHERE.c))).select_from(_ELSEWHERE).scalar_subquery(),
     )
 )
+_PROMISED = appointment.promises(_PRACTICE.c.practice_id, _VISIT.c.visit_type_id)
 _WANTED_VISIT = bindparam("visit_type", type_=Uuid)
 _WANTED_PRACTICE = bindparam("practice", type_=Uuid)
 _READ = (
@@ -198,9 +202,11 @@ _READ = (
         extras_of(_PRACTICE.c.practice_id).label("extras"),
         closures_of(_PRACTICE.c.clinic_id).label("closures"),
         holidays_of(_PRACTICE.c.clinic_id).label("holidays"),
+        _YESTERDAY.label("yesterday"),
         _AWAY.label("away"),
         _TRAVEL.label("travel"),
         _BOOKED.label("booked"),
+        _PROMISED.scalar_subquery().label("promised"),
         _BUSY.c.starts,
         _BUSY.c.ends,
     )
@@ -246,6 +252,7 @@ async def of_practice(
     last: date,
     *,
     moved: UUID | None = None,
+    freed: UUID | None = None,
 ) -> Offer | None:
     """Read a visit type, the default one for None; None when it cannot be booked at all."""
     row = await reader.one(
@@ -253,6 +260,7 @@ async def of_practice(
         practice=practice_id,
         visit_type=visit_type_id,
         moved=moved,
+        freed=freed,
         **_bounds(first, last),
     )
     return _offer(row, first, last) if row else None
@@ -304,11 +312,14 @@ def hours_of(row: asyncpg.Record) -> Hours:
 
 
 def closed_of(row: asyncpg.Record, first: date, last: date) -> tuple[tuple[date, date], ...]:
-    """Read when a clinic is closed, from a row with its closures and holidays."""
+    """Read when a clinic is closed, from a row with its closures and holidays.
+
+    Where the horizon counts business days, also from now to the first day.
+    """
     found = [(since, until) for since, until in row["closures"] or ()]
     if row["holidays"]:
-        kept = Kept(*row["holidays"])
-        found += [(day, day) for day in closed_days(kept, first - MARGIN, last + MARGIN)]
+        since = min(first - MARGIN, row["yesterday"]) if row["business_days"] else first - MARGIN
+        found += [(day, day) for day in closed_days(Kept(*row["holidays"]), since, last + MARGIN)]
     return tuple(found)
 
 
@@ -345,6 +356,7 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
             away=tuple(starmap(Span, row["away"] or ())),
             travel=tuple(starmap(Span, row["travel"] or ())),
             booked=tuple(starmap(Booked, row["booked"] or ())),
+            promised=dict(row["promised"] or ()),
         ),
     )
 

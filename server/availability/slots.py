@@ -4,12 +4,14 @@
 starts for which it answers None. Both read `Schedule.free`; there is no second opinion anywhere.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,6 +22,7 @@ from server.availability.minutes import Minutes, Stretch
 # A visit and its buffers take at most a day each, and windows may run past midnight.
 MARGIN = 3 * DAY
 MINUTE = timedelta(minutes=1)
+FRIDAY = 5
 
 
 class Refusal(Enum):
@@ -106,8 +109,8 @@ class Schedule:
 
     `busy` is the doctor's taken time at any clinic, over those days and `MARGIN` around; `travel`
     that at other clinics with the ways there and back. `closed` are days, first and last, on which
-    the clinic is, `away` is when the doctor is. `booked` are the visits of this type on these days
-    and in their weeks.
+    the clinic is, from today on where business days count; `away` is when the doctor is. `booked`
+    are the visits of this type on these days and in their weeks.
     """
 
     hours: Hours
@@ -119,6 +122,7 @@ class Schedule:
     away: Sequence[Span] = ()
     travel: Sequence[Span] = ()
     booked: Sequence[Booked] = ()
+    promised: Mapping[datetime, datetime] = MappingProxyType({})
 
     @property
     def zone(self) -> ZoneInfo:
@@ -158,6 +162,14 @@ class Schedule:
         closes = minutes.from_local(self.clocks, [start for start, _ in days])
         opens = minutes.from_local(self.clocks, [end for _, end in days])
         return list(zip(closes, opens, strict=True))
+
+    @cached_property
+    def closed_weekdays(self) -> list[date]:
+        """The days from Monday to Friday on which the clinic is closed, in order."""
+        days = {
+            since + n * DAY for since, until in self.closed for n in range((until - since).days + 1)
+        }
+        return sorted(day for day in days if day.isoweekday() <= FRIDAY)
 
     @cached_property
     def offered_room(self) -> list[Minutes]:
@@ -208,9 +220,10 @@ def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | Non
     """Answer why a visit cannot start then, or None when it can."""
     if start <= now:
         return Refusal.PAST
-    if start < now + timedelta(minutes=schedule.terms.notice):
+    asked = schedule.promised.get(start, now)
+    if start < asked + timedelta(minutes=schedule.terms.notice):
         return Refusal.NOTICE
-    if local_day(schedule.zone, start) > last_day(schedule, now):
+    if local_day(schedule.zone, start) > last_day(schedule, asked):
         return Refusal.HORIZON
     if not _on_grid(schedule, start):
         return Refusal.OFF_GRID
@@ -224,6 +237,19 @@ def refusal(schedule: Schedule, start: datetime, now: datetime) -> Refusal | Non
 
 def offered(schedule: Schedule, now: datetime) -> Iterator[datetime]:
     """Yield every start on the schedule's days that can be booked, in order."""
+    if not schedule.promised:
+        return _offered(schedule, now)
+    days = (schedule.first, schedule.last)
+    kept = (
+        start
+        for start in schedule.promised
+        if days[0] <= local_day(schedule.zone, start) <= days[1]
+        and refusal(schedule, start, now) is None
+    )
+    return iter(sorted({*_offered(schedule, now), *kept}))
+
+
+def _offered(schedule: Schedule, now: datetime) -> Iterator[datetime]:
     first = max(schedule.first, local_day(schedule.zone, now))
     last = min(schedule.last, last_day(schedule, now))
     if first > last:
@@ -238,14 +264,20 @@ def offered(schedule: Schedule, now: datetime) -> Iterator[datetime]:
 def last_day(schedule: Schedule, now: datetime) -> date:
     """Answer the last local day on which a visit can be booked now."""
     today, horizon = local_day(schedule.zone, now), schedule.terms.horizon
-    return business_day(today, horizon) if schedule.terms.business_days else today + horizon * DAY
+    if not schedule.terms.business_days:
+        return today + horizon * DAY
+    closed = [day for day in schedule.closed_weekdays if day > today]
+    reached = horizon
+    while (more := horizon + bisect_right(closed, business_day(today, reached))) > reached:
+        reached = more
+    return business_day(today, reached)
 
 
 def business_day(today: date, count: int) -> date:
     """Answer the day that is `count` days from Monday to Friday after `today`."""
     if not count:
         return today
-    counted = min(today.isoweekday(), 5)  # a weekend counts from its Friday
+    counted = min(today.isoweekday(), FRIDAY)  # a weekend counts from its Friday
     weeks, rest = divmod(counted - 1 + count, 5)
     return today + (7 * weeks + rest + 1 - today.isoweekday()) * DAY
 

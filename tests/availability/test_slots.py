@@ -136,7 +136,7 @@ def _is_time(schedule: Schedule, start: datetime, now: datetime) -> bool:
     terms, local = schedule.terms, start.astimezone(schedule.zone)
     today = now.astimezone(schedule.zone).date()
     ahead = [today + n * DAY for n in range(1, (local.date() - today).days + 1)]
-    counted = [day for day in ahead if day.weekday() < SATURDAY or not terms.business_days]
+    counted = [day for day in ahead if not terms.business_days or _is_business(schedule, day)]
     beyond = len(counted) > terms.horizon or (
         # a weekend after the last business day is behind the horizon
         len(counted) == terms.horizon and bool(ahead) and ahead[-1] not in counted
@@ -146,6 +146,12 @@ def _is_time(schedule: Schedule, start: datetime, now: datetime) -> bool:
         and start > now
         and start - now >= terms.notice * MINUTE
         and not beyond
+    )
+
+
+def _is_business(schedule: Schedule, day: date) -> bool:
+    return day.weekday() < SATURDAY and not any(
+        since <= day <= until for since, until in schedule.closed
     )
 
 

@@ -1,6 +1,6 @@
 """The kinds of visit of a practice: who edits them, and how each rule shows in what is offered."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.type import money_pb2
 
+from carelane.availability.v1 import explanation_pb2
 from carelane.availability.v1 import visit_type_pb2 as pb
 from server.availability.hours import Rule, Window
 from server.core.clock import MovableClock
@@ -184,3 +185,26 @@ async def test_the_horizon_counts_business_days(world: World, clock: MovableCloc
     found = await starts(world, practice, made)
     days = [f"{friday + n * DAY:%d}" for n in range(4)]
     assert list(dict.fromkeys(start[:2] for start in found)) == days
+
+
+async def test_a_business_day_is_one_on_which_the_clinic_is_open(
+    world: World, clock: MovableClock
+) -> None:
+    """Closed on Thursday, and Christmas is a Friday: two business days after Wednesday."""
+    practice = await world.practice()
+    clock.set(practice.at(date(2026, 12, 23), 12))
+    asked = rules(horizon_days=2, horizon_unit=pb.HORIZON_UNIT_BUSINESS_DAYS)
+    made = await create(world, practice.doctor, practice, rules=asked)
+    at = {"clinic_id": practice.clinic_id}
+    await world.call("SetPublicHolidays", practice.owner, request_id=uuid4(), observed=True, **at)
+    thursday = {"first_date": date(2026, 12, 24), "last_date": date(2026, 12, 24)}
+    await world.call("AddClosure", practice.owner, request_id=uuid4(), **at, **thursday)
+    found = await starts(world, practice, made, from_date=date(2026, 12, 23), days=31)
+    assert list(dict.fromkeys(start[:2] for start in found)) == ["23", "26", "27", "28", "29"]
+    far = await starts(world, practice, made, from_date=date(2026, 12, 28), days=31)
+    assert list(dict.fromkeys(start[:2] for start in far)) == ["28", "29"]
+    asked = {"practice_id": practice.practice_id, "visit_type_id": made.visit_type_id}
+    for day, rule in ((29, 0), (30, explanation_pb2.BOOKING_RULE_HORIZON)):
+        start = practice.at(date(2026, 12, day), 9)
+        explained = await world.call("ExplainTime", start_time=start, **asked)
+        assert explained.explanation.rule == rule

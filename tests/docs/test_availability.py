@@ -110,6 +110,11 @@ def test_the_examples_of_horizons() -> None:
         now = at(8, day=day)
         assert starts(day=last, now=now, **terms)
         assert not starts(day=last + timedelta(days=1), now=now, **terms)
+    monday = {"closed": [(date(2026, 6, 8), date(2026, 6, 8))]}
+    asked: dict[str, Any] = {"now": at(8, day=date(2026, 6, 5)), "more": monday}
+    asked |= {"horizon": 1, "business_days": True}
+    assert starts(day=date(2026, 6, 9), **asked)
+    assert not starts(day=date(2026, 6, 10), **asked)
 
 
 def test_the_example_of_time_off() -> None:

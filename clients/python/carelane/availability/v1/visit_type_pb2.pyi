@@ -62,7 +62,9 @@ class _HorizonUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HorizonUn
     HORIZON_UNIT_DAYS: _HorizonUnit.ValueType  # 1
     """Every day."""
     HORIZON_UNIT_BUSINESS_DAYS: _HorizonUnit.ValueType  # 2
-    """Mondays to Fridays."""
+    """Mondays to Fridays on which the clinic has neither a closure nor a public
+    holiday that it keeps.
+    """
 
 class HorizonUnit(_HorizonUnit, metaclass=_HorizonUnitEnumTypeWrapper):
     """HorizonUnit says which days the horizon counts, at the clinic."""
@@ -72,7 +74,9 @@ HORIZON_UNIT_UNSPECIFIED: HorizonUnit.ValueType  # 0
 HORIZON_UNIT_DAYS: HorizonUnit.ValueType  # 1
 """Every day."""
 HORIZON_UNIT_BUSINESS_DAYS: HorizonUnit.ValueType  # 2
-"""Mondays to Fridays."""
+"""Mondays to Fridays on which the clinic has neither a closure nor a public
+holiday that it keeps.
+"""
 Global___HorizonUnit: _TypeAlias = HorizonUnit  # noqa: Y015
 
 @_typing.final
