@@ -1,8 +1,11 @@
 """The whole platform as `carelane up` runs it, once for all tests here, and people who use it."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -11,6 +14,7 @@ from launch.seed.people import DEMO_PASSWORD
 from tests.running import READY, Up, up
 
 PASSWORD = "correct horse battery staple"
+DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
 
 class Visitor:
@@ -36,6 +40,19 @@ class Visitor:
     async def send(self, method: str, path: str, status: int = 200, **body: Any) -> Any:
         return await self.ask(method, path, status, json=body)
 
+    async def make(self, path: str, status: int = 201, **body: Any) -> Any:
+        """Send a change that nobody has sent before, as POST."""
+        return await self.send("POST", path, status, requestId=str(uuid4()), **body)
+
+    async def put(self, path: str, **body: Any) -> Any:
+        return await self.send("PUT", path, requestId=str(uuid4()), **body)
+
+    async def refused(self, path: str, **body: Any) -> str:
+        """Send a change that must be refused, and answer why: status and reason."""
+        body["requestId"] = str(uuid4())
+        answer = await self.request("POST", path, json=body)
+        return f"{answer.status_code} {answer.json().get('reason', 'not refused')}"
+
     async def register(self, role: str, name: str) -> str:
         """Register a new account, sign it in, and answer its address."""
         email = f"{uuid4().hex}@mail.example"
@@ -55,6 +72,27 @@ class Visitor:
 
     async def sign_in_demo(self, who: str) -> None:
         await self.sign_in(f"{who}@demo.carelane.example", DEMO_PASSWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """A verified doctor with a clinic of their own, open day and night."""
+
+    doctor: Visitor
+    doctor_id: str
+    practice_id: str
+    clinic_id: str
+    currency: str
+
+    async def slots(self, visitor: Visitor, **query: Any) -> list[str]:
+        """Answer the starts that somebody is offered, in order."""
+        found = await visitor.get(f"/api/doctors/{self.doctor_id}/slots", **query)
+        return [slot["startTime"] for day in found["days"] for slot in day["slots"]]
+
+    async def take(self, patient: Visitor, start: str, **body: Any) -> Any:
+        """Book a time here, and answer the appointment."""
+        asked = {"practiceId": self.practice_id, "startTime": start} | body
+        return (await patient.make("/api/appointments", **asked))["appointment"]
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +115,40 @@ async def http(platform: Up) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def visitor(http: httpx.AsyncClient) -> Visitor:
     return Visitor(http)
+
+
+@pytest.fixture
+async def practice(http: httpx.AsyncClient) -> Practice:
+    """A practice in a city where midnight is hours away."""
+    india = 2 <= datetime.now(ZoneInfo("Asia/Kolkata")).hour < 22
+    city, currency = ("bengaluru", "INR") if india else ("london", "GBP")
+    doctor, admin = Visitor(http), Visitor(http)
+    await doctor.register("ROLE_DOCTOR", f"Dr. Tara {uuid4().hex[:8]}")
+    made = await doctor.make(
+        "/api/doctor/profile",
+        200,
+        fullName="Dr. Tara Menon",
+        specialties=["cardiology"],
+        qualifications="MBBS, MD",
+        practisingSince=2012,
+        languages=["en"],
+        licenceNumber=f"KMC-{uuid4().hex[:8]}",
+        licenceCouncil="Medical Council",
+        licenceYear=2012,
+        newClinic={"name": "Tara Heart Clinic", "address": "4 High Street", "city": city},
+        fee={"currencyCode": currency, "units": "700"},
+    )
+    found = made["profile"]["doctor"]
+    await admin.sign_in_demo("admin")
+    await admin.put(
+        f"/api/admin/doctors/{found['doctorId']}/verify", decision="VERIFICATION_DECISION_APPROVE"
+    )
+    [where] = found["practices"]
+    await doctor.put("/api/doctor/availability", rules=[open_on(day) for day in DAYS])
+    ids = found["doctorId"], where["practiceId"], where["clinic"]["clinicId"]
+    return Practice(doctor, *ids, currency)
+
+
+def open_on(day: str, start: int = 0, end: int = 0) -> dict[str, Any]:
+    """Answer a weekly rule by full hours; 0 to 0 is the whole day."""
+    return {"dayOfWeek": day, "window": {"start": {"hours": start}, "end": {"hours": end}}}
