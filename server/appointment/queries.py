@@ -1,6 +1,9 @@
 """What other domains may read of appointments, as selectables for their own statements."""
 
-from sqlalchemy import Subquery, any_, func, literal, select
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Subquery, any_, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
@@ -17,6 +20,7 @@ def coming_visits() -> Subquery:
             Appointment.practice_id,
             Appointment.doctor_id,
             Appointment.patient_id,
+            Appointment.session_id,
             Appointment.start_time,
             Appointment.end_time,
         )
@@ -26,5 +30,17 @@ def coming_visits() -> Subquery:
 
 
 def own_holds() -> Subquery:
-    """The caller's own holds: to them alone the time stays free."""
-    return select(Hold.hold_id).where(Hold.holder_id == func.app_user()).subquery("own_holds")
+    """The claims of the caller's own holds alone: to them the time stays free."""
+    own = (Hold.holder_id == func.app_user()) & (Hold.expire_time > func.app_now())
+    held = select(Hold.claim_id).where(own).group_by(Hold.claim_id)
+    return held.having(func.seats_of(Hold.claim_id) <= func.count()).subquery("own_holds")
+
+
+def promises(practice_id: ColumnElement[UUID], visit_type_id: ColumnElement[UUID]) -> Select[Any]:
+    """The starts of a visit type that the caller holds, and since when."""
+    return select(func.array_agg(func.row(Hold.start_time, Hold.create_time))).where(
+        Hold.holder_id == func.app_user(),
+        Hold.expire_time > func.app_now(),
+        Hold.practice_id == practice_id,
+        Hold.visit_type_id == visit_type_id,
+    )

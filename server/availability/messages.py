@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from asyncpg import Record
 from google.type import timeofday_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
 from carelane.availability.v1 import explanation_pb2
 from server.availability.edit import PracticeHours
+from server.availability.explanation import Explanation
 from server.availability.hours import Rule, Window
 from server.availability.service import DaySlots
-from server.availability.slots import Refusal
 from server.availability.stranded import Visit
 from server.core import wire
 from server.core.errors import InvalidField
@@ -78,12 +79,25 @@ def from_slots(day: DaySlots) -> pb.DaySlots:
     )
 
 
-def from_refusal(why: Refusal | None) -> explanation_pb2.TimeExplanation:
-    """Write why a time cannot be booked; None is that it can."""
+def from_explanation(explained: Explanation) -> explanation_pb2.TimeExplanation:
+    """Write why a time cannot be booked, or that it can."""
+    why, visits, end = explained
     if why is None:
         return explanation_pb2.TimeExplanation(bookable=True)
     return explanation_pb2.TimeExplanation(
-        rule=RULES.number(why.name.lower()), text=f"The start {why.value}."
+        rule=RULES.number(why.name.lower()),
+        text=f"The start {why.value}.",
+        visits=map(_from_visit, visits),
+        hold_expire_time=wire.from_time(end) if end else None,
+    )
+
+
+def _from_visit(row: Record) -> explanation_pb2.TakingVisit:
+    return explanation_pb2.TakingVisit(
+        appointment_id=str(row["appointment_id"]),
+        patient_name=row["full_name"] or "",
+        start_time=wire.from_time(row["start_time"]),
+        end_time=wire.from_time(row["end_time"]),
     )
 
 

@@ -7,14 +7,14 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import any_, bindparam, func, literal, or_, select
+from sqlalchemy import bindparam, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from server.availability import schedule as schedules
 from server.availability.hours import DAY, local_day
 from server.availability.models import Calendar
 from server.availability.schedule import Offer
-from server.availability.slots import Refusal, offered, refusal
+from server.availability.slots import offered
 from server.core.access import Caller
 from server.core.db import Lock, Reader, Transaction, sql
 from server.core.errors import NotFound, TooLarge, Unauthenticated
@@ -25,16 +25,6 @@ LONGEST_HORIZON = 366
 MOST_SLOTS = 10_000
 
 _OPEN = sql(insert(Calendar).values(doctor_id=bindparam("doctor_id")).on_conflict_do_nothing())
-_PRACTICE = directory.practices()
-_WORKS_THERE = sql(
-    select(literal(1)).where(
-        _PRACTICE.c.practice_id == bindparam("practice"),
-        or_(
-            _PRACTICE.c.doctor_id == func.app_user(),
-            _PRACTICE.c.clinic_id == any_(func.app_clinics()),
-        ),
-    )
-)
 _VERIFIED = directory.verified_doctors()
 _IS_VERIFIED = sql(select(literal(1)).where(_VERIFIED.c.doctor_id == bindparam("doctor")))
 
@@ -77,33 +67,26 @@ async def find_offer(
     start: datetime,
     *,
     moved: UUID | None = None,
+    freed: UUID | None = None,
 ) -> Offer:
     """Read what decides whether `start` can be booked; NotFound for an unknown practice or type.
 
-    Its schedule has the days around `start`, since the zone is not known before. The time of the
-    claim `moved` counts as free.
+    Its schedule has the days around `start`, since the zone is not known before. The visit `moved`
+    does not count, and the time of its claim is free, which is `freed` if it has another id.
     """
     day = start.date()
     offer = await schedules.of_practice(
-        reader, practice_id, visit_type_id, day - DAY, day + DAY, moved=moved
+        reader,
+        practice_id,
+        visit_type_id,
+        day - DAY,
+        day + DAY,
+        moved=moved,
+        freed=freed or moved,
     )
     if offer is None:
         raise NotFound("There is no such practice or visit type.")
     return offer
-
-
-async def explain(
-    reader: Reader, now: datetime, practice_id: UUID, visit_type_id: UUID | None, start: datetime
-) -> Refusal | None:
-    """Answer why a visit cannot start then, or None; to strangers a taken time is only BUSY.
-
-    NotFound for an unknown practice or type.
-    """
-    offer = await find_offer(reader, practice_id, visit_type_id, start)
-    why = refusal(offer.schedule, start, now)
-    if why and why.is_taken and not await reader.one(_WORKS_THERE, practice=practice_id):
-        return Refusal.BUSY
-    return why
 
 
 async def free_slots(

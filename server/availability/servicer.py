@@ -13,6 +13,7 @@ from server.availability import (
     absence,
     absence_messages,
     edit,
+    explanation,
     messages,
     service,
     time_off,
@@ -210,14 +211,14 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         self, request: pb.ExplainTimeRequest, context: Context
     ) -> pb.ExplainTimeResponse:
         async with self._db.transaction(rpc.caller()) as tx:
-            why = await service.explain(
+            explained = await explanation.explain(
                 tx,
                 tx.now,
                 wire.to_id(request.practice_id, "practice_id"),
                 wire.to_optional_id(request.visit_type_id, "visit_type_id"),
                 wire.to_time(request.start_time, "start_time"),
             )
-        return pb.ExplainTimeResponse(explanation=messages.from_refusal(why))
+        return pb.ExplainTimeResponse(explanation=messages.from_explanation(explained))
 
     async def PreviewScheduleChange(
         self, request: pb.PreviewScheduleChangeRequest, context: Context

@@ -185,6 +185,68 @@ async def test_every_rule_is_explained(world: World) -> None:
     assert await explained(world, None, practice, practice.at(day, 10)) == "BUSY"
 
 
+async def test_who_works_there_is_told_which_visit_takes_a_time(world: World) -> None:
+    practice = await world.practice(buffer_after_minutes=15)
+    day = tomorrow(practice)
+    asha = await world.person(name="Asha Rao")
+    visit = await world.book(asha, practice, practice.at(day, 10))
+    desk = await world.front_desk(practice)
+    asked = {"practice_id": practice.practice_id, "start_time": practice.at(day, 10, 30)}
+    for insider in (practice.doctor, practice.owner, desk):
+        told = (await world.call("ExplainTime", insider, **asked)).explanation
+        assert told.rule == explanation_pb2.BOOKING_RULE_BUSY
+        assert [(each.appointment_id, each.patient_name) for each in told.visits] == [
+            (visit.appointment_id, "Asha Rao")
+        ]
+        assert told.visits[0].start_time == visit.start_time
+        assert not told.HasField("hold_expire_time")
+    colleague = await world.practice(at=practice)
+    for outsider in (None, asha, colleague.doctor, (await world.practice()).owner):
+        told = (await world.call("ExplainTime", outsider, **asked)).explanation
+        assert told == explanation_pb2.TimeExplanation(
+            rule=explanation_pb2.BOOKING_RULE_BUSY, text="The start is taken."
+        )
+
+
+async def test_who_works_there_is_told_when_a_hold_ends(world: World) -> None:
+    practice, patient = await world.practice(), await world.person()
+    asked = {"practice_id": practice.practice_id, "start_time": practice.at(tomorrow(practice), 10)}
+    held = (await world.call("HoldSlot", patient, request_id=uuid4(), **asked)).hold
+    told = (await world.call("ExplainTime", practice.owner, **asked)).explanation
+    assert (told.hold_expire_time, list(told.visits)) == (held.expire_time, [])
+    told = (await world.call("ExplainTime", await world.person(), **asked)).explanation
+    assert told.rule == explanation_pb2.BOOKING_RULE_BUSY
+    assert not told.HasField("hold_expire_time")
+
+
+async def test_a_visit_at_another_clinic_is_named_to_the_doctor_alone(world: World) -> None:
+    here = await world.practice()
+    there = await world.practice(doctor=here.doctor)
+    await set_travel(world, here.doctor, here, there, 45)
+    day = tomorrow(here)
+    visit = await world.book(await world.person(), there, there.at(day, 12))
+    await world.book(await world.person(), here, here.at(day, 10))
+    expected = {(12, 0): explanation_pb2.BOOKING_RULE_BUSY}
+    expected[11, 0] = explanation_pb2.BOOKING_RULE_TRAVEL
+    for time, rule_number in expected.items():
+        asked = {"practice_id": here.practice_id, "start_time": here.at(day, *time)}
+        for person, ids in ((here.doctor, [visit.appointment_id]), (here.owner, [])):
+            told = (await world.call("ExplainTime", person, **asked)).explanation
+            assert told.rule == rule_number
+            assert [each.appointment_id for each in told.visits] == ids
+
+
+async def test_all_who_come_to_a_full_group_are_named(world: World) -> None:
+    practice = await world.practice(capacity=2)
+    start = practice.at(tomorrow(practice), 10)
+    visits = [await world.book(await world.person(), practice, start) for _ in range(2)]
+    asked = {"practice_id": practice.practice_id, "start_time": start}
+    told = (await world.call("ExplainTime", practice.owner, **asked)).explanation
+    assert told.rule == explanation_pb2.BOOKING_RULE_FULL
+    named = {each.appointment_id for each in told.visits}
+    assert named == {visit.appointment_id for visit in visits}
+
+
 async def test_what_does_not_exist_is_not_explained(world: World) -> None:
     practice = await world.practice()
     start = practice.at(tomorrow(practice), 9)

@@ -305,8 +305,9 @@ class AvailabilityServiceServicer:
     def ExplainTime(self, request, context):
         """ExplainTime says whether a start can be booked at a practice, and the rule
         that refuses it when it cannot: the same that a booking would meet. The
-        doctor of the practice and the clinic's staff learn the exact rule; to
-        everybody else a taken time is BUSY, whatever takes it. Reads only.
+        doctor of the practice and the clinic's staff learn the exact rule, and of a
+        taken time which visits take it, or until when it is held; to everybody else
+        it is BUSY, whatever takes it. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """

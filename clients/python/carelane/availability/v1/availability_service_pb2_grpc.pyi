@@ -151,8 +151,9 @@ class AvailabilityServiceStub:
     ExplainTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]
     """ExplainTime says whether a start can be booked at a practice, and the rule
     that refuses it when it cannot: the same that a booking would meet. The
-    doctor of the practice and the clinic's staff learn the exact rule; to
-    everybody else a taken time is BUSY, whatever takes it. Reads only.
+    doctor of the practice and the clinic's staff learn the exact rule, and of a
+    taken time which visits take it, or until when it is held; to everybody else
+    it is BUSY, whatever takes it. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -300,8 +301,9 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     ExplainTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ExplainTimeRequest, _availability_service_pb2.ExplainTimeResponse]  # type: ignore[assignment]
     """ExplainTime says whether a start can be booked at a practice, and the rule
     that refuses it when it cannot: the same that a booking would meet. The
-    doctor of the practice and the clinic's staff learn the exact rule; to
-    everybody else a taken time is BUSY, whatever takes it. Reads only.
+    doctor of the practice and the clinic's staff learn the exact rule, and of a
+    taken time which visits take it, or until when it is held; to everybody else
+    it is BUSY, whatever takes it. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -536,8 +538,9 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_availability_service_pb2.ExplainTimeResponse, _abc.Awaitable[_availability_service_pb2.ExplainTimeResponse]]:
         """ExplainTime says whether a start can be booked at a practice, and the rule
         that refuses it when it cannot: the same that a booking would meet. The
-        doctor of the practice and the clinic's staff learn the exact rule; to
-        everybody else a taken time is BUSY, whatever takes it. Reads only.
+        doctor of the practice and the clinic's staff learn the exact rule, and of a
+        taken time which visits take it, or until when it is held; to everybody else
+        it is BUSY, whatever takes it. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """

@@ -25,19 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*carelane/availability/v1/explanation.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x0fTimeExplanation\x12\x1a\n\x08\x62ookable\x18\x01 \x01(\x08R\x08\x62ookable\x12\x39\n\x04rule\x18\x02 \x01(\x0e\x32%.carelane.availability.v1.BookingRuleR\x04rule\x12\x12\n\x04text\x18\x03 \x01(\tR\x04text\"\xa8\x01\n\rStrandedVisit\x12%\n\x0e\x61ppointment_id\x18\x01 \x01(\tR\rappointmentId\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"k\n\nTravelTime\x12\x1b\n\tclinic_id\x18\x01 \x01(\tR\x08\x63linicId\x12&\n\x0fother_clinic_id\x18\x02 \x01(\tR\rotherClinicId\x12\x18\n\x07minutes\x18\x03 \x01(\x05R\x07minutes*\xe4\x02\n\x0b\x42ookingRule\x12\x1c\n\x18\x42OOKING_RULE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOKING_RULE_PAST\x10\x01\x12\x17\n\x13\x42OOKING_RULE_NOTICE\x10\x02\x12\x18\n\x14\x42OOKING_RULE_HORIZON\x10\x03\x12\x19\n\x15\x42OOKING_RULE_OFF_GRID\x10\x04\x12\x1e\n\x1a\x42OOKING_RULE_OUTSIDE_HOURS\x10\x05\x12\x17\n\x13\x42OOKING_RULE_CLOSED\x10\x06\x12\x19\n\x15\x42OOKING_RULE_TIME_OFF\x10\x07\x12\x1a\n\x16\x42OOKING_RULE_DAY_LIMIT\x10\x08\x12\x1b\n\x17\x42OOKING_RULE_WEEK_LIMIT\x10\t\x12\x15\n\x11\x42OOKING_RULE_BUSY\x10\n\x12\x15\n\x11\x42OOKING_RULE_FULL\x10\x0b\x12\x17\n\x13\x42OOKING_RULE_TRAVEL\x10\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*carelane/availability/v1/explanation.proto\x12\x18\x63\x61relane.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\x0fTimeExplanation\x12\x1a\n\x08\x62ookable\x18\x01 \x01(\x08R\x08\x62ookable\x12\x39\n\x04rule\x18\x02 \x01(\x0e\x32%.carelane.availability.v1.BookingRuleR\x04rule\x12\x12\n\x04text\x18\x03 \x01(\tR\x04text\x12=\n\x06visits\x18\x04 \x03(\x0b\x32%.carelane.availability.v1.TakingVisitR\x06visits\x12\x44\n\x10hold_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0eholdExpireTime\"\xce\x01\n\x0bTakingVisit\x12%\n\x0e\x61ppointment_id\x18\x01 \x01(\tR\rappointmentId\x12&\n\x0cpatient_name\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0bpatientName\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xa8\x01\n\rStrandedVisit\x12%\n\x0e\x61ppointment_id\x18\x01 \x01(\tR\rappointmentId\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"k\n\nTravelTime\x12\x1b\n\tclinic_id\x18\x01 \x01(\tR\x08\x63linicId\x12&\n\x0fother_clinic_id\x18\x02 \x01(\tR\rotherClinicId\x12\x18\n\x07minutes\x18\x03 \x01(\x05R\x07minutes*\xe4\x02\n\x0b\x42ookingRule\x12\x1c\n\x18\x42OOKING_RULE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOKING_RULE_PAST\x10\x01\x12\x17\n\x13\x42OOKING_RULE_NOTICE\x10\x02\x12\x18\n\x14\x42OOKING_RULE_HORIZON\x10\x03\x12\x19\n\x15\x42OOKING_RULE_OFF_GRID\x10\x04\x12\x1e\n\x1a\x42OOKING_RULE_OUTSIDE_HOURS\x10\x05\x12\x17\n\x13\x42OOKING_RULE_CLOSED\x10\x06\x12\x19\n\x15\x42OOKING_RULE_TIME_OFF\x10\x07\x12\x1a\n\x16\x42OOKING_RULE_DAY_LIMIT\x10\x08\x12\x1b\n\x17\x42OOKING_RULE_WEEK_LIMIT\x10\t\x12\x15\n\x11\x42OOKING_RULE_BUSY\x10\n\x12\x15\n\x11\x42OOKING_RULE_FULL\x10\x0b\x12\x17\n\x13\x42OOKING_RULE_TRAVEL\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carelane.availability.v1.explanation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BOOKINGRULE']._serialized_start=512
-  _globals['_BOOKINGRULE']._serialized_end=868
-  _globals['_TIMEEXPLANATION']._serialized_start=105
-  _globals['_TIMEEXPLANATION']._serialized_end=229
-  _globals['_STRANDEDVISIT']._serialized_start=232
-  _globals['_STRANDEDVISIT']._serialized_end=400
-  _globals['_TRAVELTIME']._serialized_start=402
-  _globals['_TRAVELTIME']._serialized_end=509
+  _globals['_TAKINGVISIT'].fields_by_name['patient_name']._loaded_options = None
+  _globals['_TAKINGVISIT'].fields_by_name['patient_name']._serialized_options = b'\200\001\001'
+  _globals['_BOOKINGRULE']._serialized_start=855
+  _globals['_BOOKINGRULE']._serialized_end=1211
+  _globals['_TIMEEXPLANATION']._serialized_start=106
+  _globals['_TIMEEXPLANATION']._serialized_end=363
+  _globals['_TAKINGVISIT']._serialized_start=366
+  _globals['_TAKINGVISIT']._serialized_end=572
+  _globals['_STRANDEDVISIT']._serialized_start=575
+  _globals['_STRANDEDVISIT']._serialized_end=743
+  _globals['_TRAVELTIME']._serialized_start=745
+  _globals['_TRAVELTIME']._serialized_end=852
 # @@protoc_insertion_point(module_scope)
