@@ -22,8 +22,8 @@ from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.patient.v1 import dependant_pb2, patient_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2 as patient_pb
-from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2 as queue_pb
 from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
@@ -255,6 +255,12 @@ class World:
         made = await self.person(name="Farah Desk")
         await self.member(practice.owner, practice.clinic_id, made, "front_desk")
         return made
+
+    async def dependant(self, guardian: Person, name: str = "Kiran Rao") -> str:
+        """Add a child of somebody, and answer its id as a patient."""
+        fields = {"full_name": name, "relation": dependant_pb2.RELATION_CHILD}
+        answer = await self.call("AddDependant", guardian, request_id=uuid4(), **fields)
+        return str(answer.dependant.patient_id)
 
     async def book(
         self, patient: Person, practice: PracticeOf, start: datetime, **more: Any

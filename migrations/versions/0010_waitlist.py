@@ -12,10 +12,10 @@ depends_on = None
 TABLES = """
 CREATE TABLE waitlist_entry (
   entry_id uuid PRIMARY KEY DEFAULT new_id(),
-  patient_id uuid NOT NULL REFERENCES user_account,
+  patient_id uuid NOT NULL REFERENCES patient,
   wanted_clinic_id uuid,
   wanted_practice_id uuid,
-  doctor_id uuid,
+  wanted_doctor_id uuid,
   visit_type_id uuid,
   specialty_id uuid REFERENCES specialty,
   city_id uuid REFERENCES city,
@@ -29,14 +29,15 @@ CREATE TABLE waitlist_entry (
   create_time timestamptz NOT NULL DEFAULT app_now(),
   update_time timestamptz NOT NULL DEFAULT app_now(),
   UNIQUE (patient_id, entry_id),
-  FOREIGN KEY (wanted_clinic_id, wanted_practice_id)
-    REFERENCES practice (clinic_id, practice_id),
+  CONSTRAINT waitlist_entry_practice_fkey
+    FOREIGN KEY (wanted_clinic_id, wanted_practice_id, wanted_doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
   FOREIGN KEY (wanted_practice_id, visit_type_id)
     REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT waitlist_entry_wish_check CHECK (
-    num_nonnulls(wanted_clinic_id, wanted_practice_id, doctor_id) = 3
+    num_nonnulls(wanted_clinic_id, wanted_practice_id, wanted_doctor_id) = 3
     AND num_nonnulls(specialty_id, city_id) = 0
-    OR num_nonnulls(wanted_clinic_id, wanted_practice_id, doctor_id, visit_type_id) = 0
+    OR num_nonnulls(wanted_clinic_id, wanted_practice_id, wanted_doctor_id, visit_type_id) = 0
     AND num_nonnulls(specialty_id, city_id) = 2),
   CONSTRAINT waitlist_entry_minutes_check
     CHECK (earliest_minute BETWEEN 0 AND latest_minute AND latest_minute < 1440),
@@ -73,7 +74,9 @@ CREATE TABLE waitlist_offer (
   create_time timestamptz NOT NULL DEFAULT app_now(),
   UNIQUE (entry_id, practice_id, start_time),
   FOREIGN KEY (patient_id, entry_id) REFERENCES waitlist_entry (patient_id, entry_id),
-  FOREIGN KEY (clinic_id, practice_id) REFERENCES practice (clinic_id, practice_id),
+  FOREIGN KEY (clinic_id, practice_id, doctor_id)
+    REFERENCES practice (clinic_id, practice_id, doctor_id),
+  FOREIGN KEY (practice_id, visit_type_id) REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT waitlist_offer_accepted_check
     CHECK ((status = 'accepted') = (appointment_id IS NOT NULL))
 );
@@ -87,15 +90,21 @@ CREATE TABLE waitlist_due (
 );
 """
 
-OWN = "patient_id = (SELECT app_user())"
+OWN = "patient_id = ANY ((SELECT app_patients())::uuid[])"
 WANTED = (
-    "doctor_id = (SELECT app_user()) OR wanted_clinic_id = ANY ((SELECT app_clinics())::uuid[])"
+    "wanted_doctor_id = (SELECT app_user())"
+    " OR wanted_clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 )
 OURS = "doctor_id = (SELECT app_user()) OR clinic_id = ANY ((SELECT app_clinics())::uuid[])"
 # Through the entry's own policy: who waits for the doctor or the clinic, and nobody else.
 WAITING = (
     "(SELECT app_user()) IS NOT NULL AND EXISTS (SELECT FROM waitlist_entry e"
-    " WHERE e.patient_id = user_account.user_id AND e.status IN ('waiting', 'offered'))"
+    " WHERE e.patient_id = patient.patient_id AND e.status IN ('waiting', 'offered'))"
+)
+ACCOUNTS = (
+    "(SELECT app_user()) IS NOT NULL AND EXISTS (SELECT FROM waitlist_entry e"
+    " JOIN patient p ON p.patient_id = e.patient_id"
+    " WHERE p.account_id = user_account.user_id AND e.status IN ('waiting', 'offered'))"
 )
 
 LIMIT_KINDS = """
@@ -116,17 +125,17 @@ def upgrade() -> None:
     op.execute(TABLES)
     for table in ("waitlist_entry", "waitlist_offer", "waitlist_due"):
         protect(table)
+    change = "UPDATE (status, update_time)"
     allow("waitlist_entry", app, "SELECT", f"{OWN} OR {WANTED}")
-    allow("waitlist_entry", app, "INSERT, UPDATE", OWN)
-    allow("waitlist_entry", worker, "SELECT, UPDATE")
+    allow("waitlist_entry", app, f"INSERT, {change}", OWN)
+    allow("waitlist_entry", worker, f"SELECT, {change}")
     allow("waitlist_offer", app, "SELECT", f"{OWN} OR {OURS}")
-    allow("waitlist_offer", app, "UPDATE", OWN)
-    allow("waitlist_offer", worker, "SELECT, INSERT, UPDATE")
-    allow("waitlist_due", worker, "SELECT, INSERT, UPDATE, DELETE")
-    op.execute(
-        "CREATE POLICY waiting_patients ON user_account FOR SELECT TO carelane_app"
-        f" USING ({WAITING})"
-    )
+    allow("waitlist_offer", app, "UPDATE (status, appointment_id)", OWN)
+    allow("waitlist_offer", worker, "SELECT, INSERT, UPDATE (status)")
+    allow("waitlist_due", worker, "SELECT, INSERT, UPDATE (due_time), DELETE")
+    for table, rows in (("patient", WAITING), ("user_account", ACCOUNTS)):
+        policy = f"CREATE POLICY waiting_patients ON {table} FOR SELECT TO {app}"
+        op.execute(f"{policy} USING ({rows})")
     limit_kinds("array_agg(kind[1]) || ARRAY['waitlist_offered', 'waitlist_lapsed']")
 
 
@@ -138,5 +147,6 @@ def limit_kinds(kinds: str) -> None:
 def downgrade() -> None:
     op.execute("DELETE FROM notification WHERE kind LIKE 'waitlist%'")
     limit_kinds("array_agg(kind[1]) FILTER (WHERE kind[1] NOT LIKE 'waitlist%')")
-    op.execute("DROP POLICY waiting_patients ON user_account")
+    for table in ("user_account", "patient"):
+        op.execute(f"DROP POLICY waiting_patients ON {table}")
     op.execute("DROP TABLE waitlist_due, waitlist_offer, waitlist_entry")

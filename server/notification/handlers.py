@@ -52,7 +52,7 @@ async def tell_waiting(tx: Transaction, event: Event) -> None:
     if offer is None:
         raise NotFound
     words = wording.for_waiting(event.topic, offer)
-    await service.tell(tx, event, _kind(event), {offer["patient_id"]: words})
+    await service.tell(tx, event, _kind(event), {offer["account_id"]: words})
 
 
 async def tell_late(tx: Transaction, event: Event) -> None:

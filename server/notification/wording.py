@@ -68,12 +68,14 @@ def for_doctor(topic: str, visit: Mapping[str, Any]) -> Words:
 def for_waiting(topic: str, offer: Mapping[str, Any]) -> Words:
     """Tell who waits what became of a time that was kept for them."""
     doctor, clinic, when = offer["doctor_name"], offer["clinic_name"], _when(offer)
+    who, _ = _who(offer)
     if topic == "waitlist.lapsed":
-        text = f"{when} with {doctor} at {clinic} went to the next one. You go on waiting."
+        wait = "You go on waiting." if who == "you" else f"{who} goes on waiting."
+        text = f"{when} with {doctor} at {clinic} went to the next one. {wait}"
         return Words("An offer has ended", text)
     zone = ZoneInfo(offer["time_zone"])
     until = f"{offer['expire_time'].astimezone(zone):%H:%M}"
-    text = f"{doctor} can see you on {when} at {clinic}. Accept it by {until}."
+    text = f"{doctor} can see {who} on {when} at {clinic}. Accept it by {until}."
     return Words("A time came free", text)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    exists,
     func,
     insert,
     or_,
@@ -33,8 +34,9 @@ from server.core.errors import (
 from server.core.statement import Statement
 from server.directory import queries as directory
 from server.directory import reference
+from server.patient import queries as patients
 from server.waitlist.models import WaitlistEntry
-from server.waitlist.view import ALL, ENTRY, FIND
+from server.waitlist.view import ALL, ENTRY, FIND, OWN
 
 MOST_LIVE = 10
 LONGEST = timedelta(days=366)
@@ -57,8 +59,12 @@ class TooManyEntries(FailedPrecondition):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What suits: ISO weekdays (none for all), minutes of the clinic's day, and days."""
+    """What suits whom: ISO weekdays (none for all), minutes of the clinic's day, and days.
 
+    `patient_id` is the caller or a dependant of theirs.
+    """
+
+    patient_id: UUID
     weekdays: tuple[int, ...]
     earliest: int
     latest: int
@@ -68,13 +74,20 @@ class Wish:
 
 _IS_LIVE = or_(*(WaitlistEntry.status == status for status in LIVE))
 _COLUMNS = (
-    *("entry_id", "patient_id", "wanted_clinic_id", "wanted_practice_id", "doctor_id"),
+    *("patient_id", "wanted_clinic_id", "wanted_practice_id", "wanted_doctor_id"),
     *("visit_type_id", "specialty_id", "city_id", "weekdays", "earliest_minute", "latest_minute"),
     *("from_date", "until_date"),
 )
+_WHO = patients.patients()
+_KNOWN = exists().where(
+    _WHO.c.patient_id == bindparam("v_patient_id", type_=Uuid),
+    _WHO.c.account_id == func.app_user(),
+    _WHO.c.end_time.is_(None),
+)
+_WANTED = (bindparam(f"v_{name}", type_=ENTRY.c[name].type) for name in _COLUMNS)
 _JOIN = sql(
     insert(WaitlistEntry)
-    .values({name: bindparam(f"v_{name}") for name in _COLUMNS if name != "entry_id"})
+    .from_select(_COLUMNS, select(*_WANTED).where(_KNOWN))
     .returning(WaitlistEntry.entry_id)
 )
 _COUNT = sql(
@@ -88,7 +101,7 @@ FIND_PRACTICE = sql(
     select(
         _PRACTICE.c.practice_id.label("wanted_practice_id"),
         _PRACTICE.c.clinic_id.label("wanted_clinic_id"),
-        _PRACTICE.c.doctor_id,
+        _PRACTICE.c.doctor_id.label("wanted_doctor_id"),
     ).where(
         _PRACTICE.c.practice_id == bindparam("practice"),
         _PRACTICE.c.bookable,
@@ -111,7 +124,8 @@ _AFTER = tuple_(
 )
 _LIVE_ENTRY = or_(*(ENTRY.c.status == status for status in LIVE))
 _OURS = or_(
-    ENTRY.c.doctor_id == func.app_user(), ENTRY.c.wanted_clinic_id == any_(func.app_clinics())
+    ENTRY.c.wanted_doctor_id == func.app_user(),
+    ENTRY.c.wanted_clinic_id == any_(func.app_clinics()),
 )
 
 
@@ -134,7 +148,7 @@ def lock(entry_id: UUID) -> Lock:
 
 
 async def join_practice(
-    tx: Transaction, practice_id: UUID, visit_type_id: UUID | None, wish: Wish
+    tx: Transaction, wish: Wish, practice_id: UUID, visit_type_id: UUID | None
 ) -> asyncpg.Record:
     """Wait for a time at a practice. The account must be locked.
 
@@ -146,7 +160,7 @@ async def join_practice(
     return await _join(tx, wish, **practice, visit_type_id=visit_type_id)
 
 
-async def join_specialty(tx: Transaction, specialty: str, city: str, wish: Wish) -> asyncpg.Record:
+async def join_specialty(tx: Transaction, wish: Wish, specialty: str, city: str) -> asyncpg.Record:
     """Wait for a time with any doctor of a specialty in a city, both slugs."""
     found = await reference.specialty_ids(tx, [specialty])
     place = await reference.city(tx, city)
@@ -158,8 +172,8 @@ async def join_specialty(tx: Transaction, specialty: str, city: str, wish: Wish)
 
 
 async def find(tx: Transaction, entry_id: UUID) -> asyncpg.Record:
-    """Read an entry of the caller's; NotFound for any other."""
-    row = await tx.one(FIND, entry=entry_id, patient=tx.user_id)
+    """Read an entry of the caller or a dependant of theirs; NotFound for any other."""
+    row = await tx.one(FIND, entry=entry_id)
     if row is None:
         raise NotFound("There is no such entry.")
     return row
@@ -170,12 +184,15 @@ async def set_status(tx: Transaction, entry_id: UUID, status: str) -> bool:
     return await tx.run(SET_STATUS, entry=entry_id, wanted=status) > 0
 
 
-async def of_patient(
+async def of_account(
     tx: Transaction, *, ended: bool, after: tuple[datetime, UUID] | None, size: int
 ) -> list[asyncpg.Record]:
-    """Read up to `size` of the caller's own entries, the oldest first; with `ended` all."""
-    statement = _of_patient(ended=ended, later_page=after is not None)
-    return await tx.all(statement, patient=tx.user_id, size=size, **_keyset(after))
+    """Read up to `size` entries of the caller and their dependants, the oldest first.
+
+    With `ended` those that are over, too.
+    """
+    statement = _of_account(ended=ended, later_page=after is not None)
+    return await tx.all(statement, size=size, **_keyset(after))
 
 
 async def of_clinic(
@@ -189,22 +206,23 @@ async def of_clinic(
 async def _join(tx: Transaction, wish: Wish, **place: UUID | None) -> asyncpg.Record:
     since = wish.from_date or (tx.now - timedelta(days=1)).date()
     _check_dates(tx, since, wish)
-    counted = await tx.one(_COUNT, patient=tx.user_id)
+    counted = await tx.one(_COUNT, patient=wish.patient_id)
     if counted and counted["live"] >= MOST_LIVE:
         raise TooManyEntries
     columns: dict[str, Any] = dict.fromkeys(_COLUMNS) | place
     columns |= {
-        "patient_id": tx.user_id,
+        "patient_id": wish.patient_id,
         "weekdays": sorted(wish.weekdays),
         "earliest_minute": wish.earliest,
         "latest_minute": wish.latest,
         "from_date": since,
         "until_date": wish.until_date,
     }
-    del columns["entry_id"]
     once = {f"waitlist_entry_{what}_once": AlreadyWaiting for what in ("practice", "specialty")}
     with refusing(**once):
-        (row,) = await tx.all(_JOIN, **{f"v_{name}": value for name, value in columns.items()})
+        row = await tx.one(_JOIN, **{f"v_{name}": value for name, value in columns.items()})
+    if row is None:
+        raise NotFound("There is no such patient.")
     tx.record(
         "waitlist.joined",
         row["entry_id"],
@@ -226,8 +244,8 @@ def _check_dates(tx: Transaction, since: date, wish: Wish) -> None:
 
 
 @cache
-def _of_patient(*, ended: bool, later_page: bool) -> Statement:
-    statement = ALL.where(ENTRY.c.patient_id == bindparam("patient"))
+def _of_account(*, ended: bool, later_page: bool) -> Statement:
+    statement = ALL.where(OWN)
     return _page(statement if ended else statement.where(_LIVE_ENTRY), later_page)
 
 

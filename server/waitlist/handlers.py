@@ -20,6 +20,7 @@ async def look_for_entry(tx: Transaction, event: Event) -> None:
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = {
     "appointment.cancelled": (look_at_doctor,),
+    "appointment.expired": (look_at_doctor,),
     "appointment.moved": (look_at_doctor,),
     "waitlist.joined": (look_for_entry,),
     "waitlist.declined": (look_at_doctor,),

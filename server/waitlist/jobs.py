@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Integer, Uuid, any_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Integer, Uuid, any_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from server.appointment import queries as appointment
@@ -20,6 +20,7 @@ from server.core.db import Database, Transaction, sql
 from server.core.errors import NotFound
 from server.core.jobs import Job
 from server.directory import queries as directory
+from server.patient import queries as patients
 from server.waitlist import entries, offers
 from server.waitlist.matching import Free, first_fit
 from server.waitlist.models import WaitlistDue, WaitlistEntry, WaitlistOffer
@@ -51,7 +52,7 @@ def _mark(named: Any, of_field: Any) -> Any:
 
 MARK_ALL = _mark(_NAMED, _OPEN)
 MARK_DOCTOR = _mark(
-    _NAMED.where(WaitlistEntry.doctor_id == bindparam("doctor")),
+    _NAMED.where(WaitlistEntry.wanted_doctor_id == bindparam("doctor")),
     _OPEN.where(_FIELD.c.doctor_id == bindparam("doctor")),
 )
 MARK_ENTRY = _mark(
@@ -89,10 +90,12 @@ def _visits(column: Any) -> Any:
     return select(ordered).where(_VISIT.c.patient_id == WaitlistEntry.patient_id).scalar_subquery()
 
 
+_WHO = patients.patients()
 WAITING = sql(
     select(
         WaitlistEntry.entry_id,
         WaitlistEntry.patient_id,
+        _WHO.c.account_id,
         WaitlistEntry.visit_type_id,
         WaitlistEntry.weekdays,
         WaitlistEntry.earliest_minute,
@@ -103,8 +106,10 @@ WAITING = sql(
         _visits(_VISIT.c.start_time).label("busy_starts"),
         _visits(_VISIT.c.end_time).label("busy_ends"),
     )
+    .join(_WHO, _WHO.c.patient_id == WaitlistEntry.patient_id)
     .where(
         _WAITS,
+        _WHO.c.end_time.is_(None),
         or_(
             WaitlistEntry.wanted_practice_id == bindparam("practice"),
             select(_FIELD.c.practice_id)
@@ -135,9 +140,12 @@ WAIT_AGAIN = sql(
     .where(WaitlistEntry.entry_id == _IDS, WaitlistEntry.status == "offered")
     .values(status="waiting", update_time=func.app_now())
 )
+_PATIENT_ENDED = exists().where(
+    _WHO.c.patient_id == WaitlistEntry.patient_id, _WHO.c.end_time.is_not(None)
+)
 OUTDATED = sql(
     select(WaitlistEntry.entry_id, WaitlistEntry.wanted_clinic_id)
-    .where(_WAITS, WaitlistEntry.until_date < bindparam("day"))
+    .where(_WAITS, or_(WaitlistEntry.until_date < bindparam("day"), _PATIENT_ENDED))
     .limit(BATCH)
     .with_for_update(skip_locked=True)
 )
@@ -182,7 +190,7 @@ async def lapse(database: Database) -> bool:
 
 
 async def sweep(database: Database) -> bool:
-    """End the entries whose last day is over, and make every practice due that is waited for."""
+    """End the entries whose last day is over or whose patient has ended, and look at all others."""
     async with database.transaction(request_id=SWEEP) as tx:
         rows = await tx.all(OUTDATED, day=(tx.now - DAY).date())
         await tx.run(END, ids=[row["entry_id"] for row in rows])
@@ -222,7 +230,7 @@ async def _free_times(
             found = await availability.free_slots(
                 tx,
                 tx.now,
-                practice["doctor_id"],
+                practice["wanted_doctor_id"],
                 practice_id=practice_id,
                 visit_type_id=type_id,
                 days=days,

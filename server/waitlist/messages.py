@@ -1,6 +1,7 @@
 """Convert what suits, entries and offers between messages and plain values."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from google.type import timeofday_pb2
@@ -14,9 +15,10 @@ STATUSES = wire.EnumNames(pb.WaitlistStatus)
 LAST_MINUTE = 24 * 60 - 1
 
 
-def to_wish(request: service_pb.JoinWaitlistRequest) -> Wish:
-    """Read what suits; InvalidField for days that do not exist."""
+def to_wish(request: service_pb.JoinWaitlistRequest, caller_id: UUID) -> Wish:
+    """Read what suits whom, the caller by default; InvalidField for days that do not exist."""
     return Wish(
+        patient_id=wire.to_optional_id(request.patient_id, "patient_id") or caller_id,
         weekdays=tuple(request.days_of_week),
         earliest=_minute(request.earliest),
         latest=_minute(request.latest) if request.HasField("latest") else LAST_MINUTE,

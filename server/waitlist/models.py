@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from server.core.schema import NEW_ID, NOW, Base
 
 TENANT = {"info": {"access": "clinic"}}
+PRACTICE = ["practice.clinic_id", "practice.practice_id", "practice.doctor_id"]
 LIVE = text("status IN ('waiting', 'offered')")
 
 
@@ -30,8 +31,9 @@ class WaitlistEntry(Base):
     __table_args__ = (
         UniqueConstraint("patient_id", "entry_id"),
         ForeignKeyConstraint(
-            ["wanted_clinic_id", "wanted_practice_id"],
-            ["practice.clinic_id", "practice.practice_id"],
+            ["wanted_clinic_id", "wanted_practice_id", "wanted_doctor_id"],
+            PRACTICE,
+            name="waitlist_entry_practice_fkey",
         ),
         ForeignKeyConstraint(
             ["wanted_practice_id", "visit_type_id"],
@@ -41,9 +43,10 @@ class WaitlistEntry(Base):
             "status IN ('waiting', 'offered', 'booked', 'left', 'ended')", name="status"
         ),
         CheckConstraint(
-            "num_nonnulls(wanted_clinic_id, wanted_practice_id, doctor_id) = 3"
+            "num_nonnulls(wanted_clinic_id, wanted_practice_id, wanted_doctor_id) = 3"
             " AND num_nonnulls(specialty_id, city_id) = 0"
-            " OR num_nonnulls(wanted_clinic_id, wanted_practice_id, doctor_id, visit_type_id) = 0"
+            " OR num_nonnulls(wanted_clinic_id, wanted_practice_id, wanted_doctor_id,"
+            " visit_type_id) = 0"
             " AND num_nonnulls(specialty_id, city_id) = 2",
             name="wish",
         ),
@@ -87,10 +90,10 @@ class WaitlistEntry(Base):
         TENANT,
     )
     entry_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
-    patient_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.patient_id"))
     wanted_clinic_id: Mapped[UUID | None]
     wanted_practice_id: Mapped[UUID | None]
-    doctor_id: Mapped[UUID | None]
+    wanted_doctor_id: Mapped[UUID | None]
     visit_type_id: Mapped[UUID | None]
     specialty_id: Mapped[UUID | None] = mapped_column(ForeignKey("specialty.specialty_id"))
     city_id: Mapped[UUID | None] = mapped_column(ForeignKey("city.city_id"))
@@ -113,8 +116,10 @@ class WaitlistOffer(Base):
         ForeignKeyConstraint(
             ["patient_id", "entry_id"], ["waitlist_entry.patient_id", "waitlist_entry.entry_id"]
         ),
+        ForeignKeyConstraint(["clinic_id", "practice_id", "doctor_id"], PRACTICE),
         ForeignKeyConstraint(
-            ["clinic_id", "practice_id"], ["practice.clinic_id", "practice.practice_id"]
+            ["practice_id", "visit_type_id"],
+            ["visit_type.practice_id", "visit_type.visit_type_id"],
         ),
         CheckConstraint("status IN ('open', 'accepted', 'declined', 'lapsed')", name="status"),
         CheckConstraint("(status = 'accepted') = (appointment_id IS NOT NULL)", name="accepted"),

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import any_, bindparam, func, insert, select, update
 
 from server.appointment import booking, holding
 from server.core.db import Lock, Transaction, sql
 from server.core.errors import FailedPrecondition, NotFound
 from server.directory import queries as directory
+from server.patient import queries as patients
 from server.waitlist import entries
 from server.waitlist.models import WaitlistEntry, WaitlistOffer
 
@@ -44,7 +45,7 @@ _TAKE_ENTRY = sql(
 _FIND = sql(
     select(WaitlistOffer).where(
         WaitlistOffer.offer_id == bindparam("offer"),
-        WaitlistOffer.patient_id == bindparam("patient"),
+        WaitlistOffer.patient_id == any_(func.app_patients()),
     )
 )
 _END = sql(
@@ -52,10 +53,12 @@ _END = sql(
     .where(WaitlistOffer.offer_id == bindparam("offer"))
     .values(status=bindparam("wanted"), appointment_id=bindparam("appointment"))
 )
-_PRACTICE = directory.practices()
+_PRACTICE, _PERSON = directory.practices(), patients.patients()
 TOLD = sql(
     select(
         WaitlistOffer.patient_id,
+        _PERSON.c.account_id,
+        _PERSON.c.full_name.label("patient_name"),
         WaitlistOffer.start_time,
         WaitlistOffer.expire_time,
         _PRACTICE.c.doctor_name,
@@ -63,6 +66,7 @@ TOLD = sql(
         _PRACTICE.c.time_zone,
     )
     .join(_PRACTICE, _PRACTICE.c.practice_id == WaitlistOffer.practice_id)
+    .join(_PERSON, _PERSON.c.patient_id == WaitlistOffer.patient_id)
     .where(WaitlistOffer.offer_id == bindparam("offer"))
 )
 
@@ -93,7 +97,7 @@ async def place(
         return False
     held = await holding.hold(
         tx,
-        entry["patient_id"],
+        entry["account_id"],
         practice_id=practice_id,
         visit_type_id=visit_type_id,
         start=start,
@@ -119,14 +123,14 @@ async def place(
 
 
 async def accept(tx: Transaction, offer_id: UUID, *, reason: str) -> asyncpg.Record:
-    """Book the offered time, and answer the appointment. The offer must be locked.
+    """Book the offered time for who waits, and answer the appointment. The offer must be locked.
 
     Raises NotFound, OfferEnded, NotBookable, SlotTaken and PatientBusy.
     """
     offer = await _open(tx, offer_id)
     row = await booking.book(
         tx,
-        tx.user_id,
+        offer["patient_id"],
         practice_id=offer["practice_id"],
         visit_type_id=offer["visit_type_id"],
         start=offer["start_time"],
@@ -151,7 +155,7 @@ async def leave(tx: Transaction, entry_id: UUID) -> asyncpg.Record:
     """End an entry, and give an offered time to the next one. The entry must be locked."""
     entry = await entries.find(tx, entry_id)
     if entry["offer_id"]:
-        (offer,) = await tx.all(_FIND, offer=entry["offer_id"], patient=tx.user_id)
+        (offer,) = await tx.all(_FIND, offer=entry["offer_id"])
         await _give_back(tx, offer)
     if await entries.set_status(tx, entry_id, "left"):
         tx.record(
@@ -161,7 +165,7 @@ async def leave(tx: Transaction, entry_id: UUID) -> asyncpg.Record:
 
 
 async def _open(tx: Transaction, offer_id: UUID) -> asyncpg.Record:
-    offer = await tx.one(_FIND, offer=offer_id, patient=tx.user_id)
+    offer = await tx.one(_FIND, offer=offer_id)
     if offer is None:
         raise NotFound("There is no such offer.")
     if offer["status"] != "open" or offer["expire_time"] <= tx.now:

@@ -28,15 +28,16 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
     async def JoinWaitlist(
         self, request: pb.JoinWaitlistRequest, context: Context
     ) -> pb.JoinWaitlistResponse:
-        caller, wish = rpc.caller(), to_wish(request)
+        caller = rpc.caller()
         practice_id = wire.to_optional_id(request.practice_id, "practice_id")
         type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         lock = entries.lock_person(caller)
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
+            wish = to_wish(request, tx.user_id)
             if practice_id:
-                row = await entries.join_practice(tx, practice_id, type_id, wish)
+                row = await entries.join_practice(tx, wish, practice_id, type_id)
             else:
-                row = await entries.join_specialty(tx, request.specialty, request.city, wish)
+                row = await entries.join_specialty(tx, wish, request.specialty, request.city)
             return tx.answer(pb.JoinWaitlistResponse(entry=from_row(row)))
 
     async def LeaveWaitlist(
@@ -53,7 +54,7 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
     ) -> pb.ListMyWaitlistResponse:
         caller, size = rpc.caller(), self._pager.size(request.page_size)
         async with self._db.transaction(caller) as tx:
-            rows = await entries.of_patient(
+            rows = await entries.of_account(
                 tx,
                 ended=request.include_ended,
                 after=self._pager.start(request.page_token, caller, request),

@@ -2,9 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
-from carelane.patient.v1 import dependant_pb2
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import Relay
@@ -78,9 +76,7 @@ async def test_who_has_the_account_is_told_for_a_dependant(
     live_day: Day, worker: Database, owner: Any, relay: Relay
 ) -> None:
     world, guardian = live_day.world, await live_day.world.person()
-    named = {"full_name": "Kiran Rao", "relation": dependant_pb2.RELATION_CHILD}
-    added = await world.call("AddDependant", guardian, request_id=uuid4(), **named)
-    child = added.dependant.patient_id
+    child = await world.dependant(guardian)
     await world.book(guardian, live_day.practice, live_day.begin, patient_id=child)
     (entry,) = (await live_day.queue()).entries
     assert (entry.patient_id, entry.patient_name) == (child, "Kiran Rao")

@@ -33,7 +33,7 @@ OWN = {
 }
 
 QUEUE = ["queue_day", "queue_ticket", "queue_setting"]
-WHERE = ("clinic_id", "practice_id")
+WHERE = ("clinic_id", "practice_id", "doctor_id")
 WAITLIST = ["waitlist_entry", "waitlist_offer"]
 
 

@@ -48,9 +48,9 @@ class Stage:
             booked.append((patient, visit))
         return booked
 
-    async def join(self, name: str = "Asha Rao", **fields: Any) -> Person:
-        """Let somebody new wait for a time of tomorrow at the practice."""
-        person = await self.world.person(name=name)
+    async def join(self, person: Person | None = None, **fields: Any) -> Person:
+        """Let somebody, new by default, wait for a time of tomorrow at the practice."""
+        person = person or await self.world.person()
         wish = {"practice_id": self.practice.practice_id, "until_date": self.day}
         fields = {"request_id": uuid4(), "from_date": self.day} | wish | fields
         await self.world.call("JoinWaitlist", person, **fields)

@@ -51,6 +51,43 @@ async def test_a_patient_waits_for_a_practice(world: World, practice: PracticeOf
     assert await mine(world, patient) == [entry]
 
 
+async def test_a_person_waits_for_a_dependant(world: World, practice: PracticeOf) -> None:
+    guardian, wish = await world.person(), {"practice_id": practice.practice_id}
+    child = await world.dependant(guardian)
+    entry = await join(world, guardian, **wish, patient_id=child)
+    own = await join(world, guardian, **wish)
+    assert (entry.patient.patient_id, entry.patient.full_name) == (child, "Kiran Rao")
+    assert own.patient.patient_id == str(guardian.user_id)
+    assert await mine(world, guardian) == [entry, own]
+    for person in (practice.doctor, await world.front_desk(practice)):
+        entries = (await world.call("ListWaitlist", person)).entries
+        assert [each.patient.full_name for each in entries] == ["Kiran Rao", "Asha Rao"]
+    again = await refused(join(world, guardian, **wish, patient_id=child))
+    assert again.reason == "ALREADY_WAITING"
+    leave = {"request_id": uuid4(), "entry_id": entry.entry_id}
+    stranger = await refused(world.call("LeaveWaitlist", await world.person(), **leave))
+    assert stranger.code == grpc.StatusCode.NOT_FOUND
+    await world.call("LeaveWaitlist", guardian, **leave)
+    assert await mine(world, guardian) == [own]
+
+
+async def test_nobody_waits_for_a_patient_of_others_or_one_who_has_ended(
+    world: World, practice: PracticeOf
+) -> None:
+    guardian, stranger = await world.person(), await world.person()
+    child, ended = await world.dependant(guardian), await world.dependant(guardian)
+    await world.call("EndDependant", guardian, request_id=uuid4(), patient_id=ended)
+    for person, patient_id in (
+        (stranger, child),
+        (stranger, guardian.user_id),
+        (guardian, ended),
+        (guardian, uuid4()),
+    ):
+        joining = join(world, person, practice_id=practice.practice_id, patient_id=patient_id)
+        assert (await refused(joining)).code == grpc.StatusCode.NOT_FOUND
+    assert await mine(world, guardian) == []
+
+
 async def test_a_repeat_joins_once(world: World, practice: PracticeOf) -> None:
     patient, request_id = await world.person(), uuid4()
     fields = {"request_id": request_id, "practice_id": practice.practice_id}
@@ -156,6 +193,7 @@ PRACTICE = {"practice_id": str(uuid4())}
         (PRACTICE | {"earliest": TimeOfDay(hours=24)}, "earliest"),
         (PRACTICE | {"latest": TimeOfDay(hours=9, seconds=1)}, "latest"),
         (PRACTICE | {"until_date": None}, "until_date"),
+        (PRACTICE | {"patient_id": "x"}, "patient_id"),
         (PRACTICE | {"request_id": "x"}, "request_id"),
     ],
 )
@@ -206,6 +244,21 @@ async def test_what_is_no_id_is_refused(world: World, rpc: str) -> None:
     name = "entry_id" if rpc == "LeaveWaitlist" else "offer_id"
     call = world.call(rpc, await world.person(), request_id=uuid4(), **{name: "x"})
     assert [*(await refused(call)).fields] == [name]
+
+
+@pytest.mark.parametrize(
+    ("rpc", "fields", "named"),
+    [
+        ("ListWaitlist", {"practice_id": "x"}, "practice_id"),
+        ("ListWaitlist", {"page_size": -1}, "page_size"),
+        ("ListMyWaitlist", {"page_size": -1}, "page_size"),
+    ],
+)
+async def test_a_list_of_what_cannot_be_is_refused(
+    world: World, rpc: str, fields: dict[str, Any], named: str
+) -> None:
+    call = world.call(rpc, await world.person(), **fields)
+    assert [*(await refused(call)).fields] == [named]
 
 
 async def test_staff_need_a_token_to_see_who_waits(world: World) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from carelane.appointment.v1 import appointment_pb2
 from carelane.waitlist.v1 import waitlist_pb2 as pb
+from server.availability import edit
+from server.availability.hours import Rule, Window
 from server.core import wire
 from server.waitlist import jobs
 from server.waitlist.offers import LASTING
@@ -61,6 +63,35 @@ async def test_an_accepted_offer_is_a_booking(stage: Stage) -> None:
     entry = await stage.entry(first)
     assert entry.status == pb.WAITLIST_STATUS_BOOKED
     assert not entry.HasField("offer")
+
+
+async def test_an_offer_to_a_dependant_is_told_to_who_books_and_books_for_the_dependant(
+    stage: Stage,
+) -> None:
+    guardian = await stage.world.person()
+    child = await stage.world.dependant(guardian)
+    await stage.join(person=guardian, patient_id=child)
+    await stage.work()
+    ((kind, body),) = await told(stage, guardian)
+    assert kind == "waitlist_offered"
+    assert "Dr. Meera Nair can see Kiran Rao on " in body
+    fields = {"offer_id": (await stage.entry(guardian)).offer.offer_id}
+    somebody = stage.world.call("AcceptOffer", await stage.world.person(), **fields, **once())
+    assert (await refused(somebody)).code == grpc.StatusCode.NOT_FOUND
+    visit = (await stage.answer("AcceptOffer", guardian)).appointment
+    assert (visit.patient.patient_id, visit.patient.full_name) == (child, "Kiran Rao")
+    assert (await stage.entry(guardian)).status == pb.WAITLIST_STATUS_BOOKED
+
+
+async def test_a_dependant_who_has_ended_waits_no_more(stage: Stage) -> None:
+    guardian = await stage.world.person()
+    child = await stage.world.dependant(guardian)
+    await stage.join(person=guardian, patient_id=child)
+    await stage.world.call("EndDependant", guardian, patient_id=child, **once())
+    await stage.work()
+    assert await stage.offered(guardian) == [False]
+    await jobs.sweep(stage.worker)
+    assert (await stage.entry(guardian)).status == pb.WAITLIST_STATUS_ENDED
 
 
 async def test_an_offer_that_lapses_goes_to_the_next_one(stage: Stage) -> None:
@@ -134,17 +165,45 @@ async def test_a_time_that_is_free_already_is_offered_to_who_joins(stage: Stage)
     assert await stage.offered(first) == [True]
 
 
-async def test_a_time_freed_in_silence_is_found_by_the_sweep(stage: Stage) -> None:
-    await stage.fill()
-    first = await stage.join(until_date=stage.day + timedelta(days=1))
+async def test_a_time_that_a_visit_moved_away_from_is_offered(stage: Stage) -> None:
+    (patient, visit), _ = await stage.fill()
+    first = await stage.join()
     await stage.work()
-    (offer,) = [(await stage.entry(first)).offer]
-    assert start_of(offer) > stage.at(11)
-    await stage.answer("DeclineOffer", first)
-    await stage.later(hours=1)
+    later = {"start_time": stage.at(10) + timedelta(days=1)}
+    moved = {"appointment_id": visit.appointment_id, **later, **once()}
+    await stage.world.call("RescheduleAppointment", patient, **moved)
+    await stage.work()
+    assert start_of((await stage.entry(first)).offer) == stage.at(10)
+
+
+async def hold_expires(stage: Stage) -> datetime:
+    stage.clock.advance(timedelta(minutes=11))
+    return stage.at(10)
+
+
+async def doctor_opens_longer(stage: Stage) -> datetime:
+    rules = tuple(Rule(weekday, Window(10 * 60, 12 * 60)) for weekday in range(1, 8))
+    async with stage.world.db.transaction(stage.practice.doctor.caller) as tx:
+        old = await edit.find_hours(tx, stage.practice.practice_id)
+        await edit.set_hours(tx, old, rules, {}, allow_stranded=False)
+    return stage.at(11)
+
+
+@pytest.mark.parametrize("free", [hold_expires, doctor_opens_longer])
+async def test_a_time_that_comes_free_in_any_other_way_is_offered_within_a_minute(
+    stage: Stage, free: Any
+) -> None:
+    holder = await stage.world.person()
+    for minute in (0, 30):
+        held = {"practice_id": stage.practice.practice_id, "start_time": stage.at(10, minute)}
+        await stage.world.call("HoldSlot", holder, **held, **once())
+    first = await stage.join()
+    await stage.work()
+    assert await stage.offered(first) == [False]
+    wanted = await free(stage)
     await jobs.sweep(stage.worker)
     await stage.work()
-    assert await stage.offered(first) == [True]
+    assert start_of((await stage.entry(first)).offer) == wanted
 
 
 async def test_hours_and_days_that_do_not_suit_are_passed_over(stage: Stage) -> None:
@@ -195,16 +254,9 @@ async def test_patients_are_told_of_offers_and_of_their_end(stage: Stage) -> Non
     first = await stage.join()
     await stage.work()
     await stage.later(minutes=31)
-    async with stage.world.db.transaction(first.caller) as tx:
-        rows = await tx._connection.fetch(
-            "SELECT kind, body FROM notification ORDER BY create_time"
-        )
-    assert [row["kind"] for row in rows] == [
-        "waitlist_offered",
-        "waitlist_lapsed",
-        "waitlist_offered",
-    ]
-    assert "at 10:00 (Asia/Kolkata) at Lakeside Clinic. Accept it by " in rows[0]["body"]
+    news = await told(stage, first)
+    assert [kind for kind, _ in news] == ["waitlist_offered", "waitlist_lapsed", "waitlist_offered"]
+    assert "at 10:00 (Asia/Kolkata) at Lakeside Clinic. Accept it by " in news[0][1]
 
 
 async def test_an_offer_accepted_many_times_at_once_books_once(stage: Stage) -> None:
@@ -284,6 +336,17 @@ async def test_a_practice_that_cannot_be_looked_at_holds_up_no_other(
     assert not await jobs.offer(stage.worker)
     await stage.later(minutes=2)
     assert await stage.offered(first) == [True]
+
+
+def once() -> dict[str, Any]:
+    return {"request_id": uuid4()}
+
+
+async def told(stage: Stage, person: Person) -> list[tuple[str, str]]:
+    """Answer what somebody was told: kinds and texts, the oldest first."""
+    async with stage.world.db.transaction(person.caller) as tx:
+        query = "SELECT kind, body FROM notification ORDER BY create_time"
+        return [tuple(row) for row in await tx._connection.fetch(query)]
 
 
 def broken(*_: Any) -> None:

@@ -39,6 +39,7 @@ class JoinWaitlistRequest(_message.Message):
     LATEST_FIELD_NUMBER: _builtins.int
     FROM_DATE_FIELD_NUMBER: _builtins.int
     UNTIL_DATE_FIELD_NUMBER: _builtins.int
+    PATIENT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it joins once and gets the same answer."""
     practice_id: _builtins.str
@@ -49,6 +50,8 @@ class JoinWaitlistRequest(_message.Message):
     """Slug of a specialty."""
     city: _builtins.str
     """Slug of a city."""
+    patient_id: _builtins.str
+    """Who waits: a dependant of the caller; empty for the caller."""
     @_builtins.property
     def days_of_week(self) -> _containers.RepeatedScalarFieldContainer[_dayofweek_pb2.DayOfWeek.ValueType]:
         """Days that suit; none for all."""
@@ -82,10 +85,11 @@ class JoinWaitlistRequest(_message.Message):
         latest: _timeofday_pb2.TimeOfDay | None = ...,
         from_date: _date_pb2.Date | None = ...,
         until_date: _date_pb2.Date | None = ...,
+        patient_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["earliest", b"earliest", "from_date", b"from_date", "latest", b"latest", "until_date", b"until_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "days_of_week", b"days_of_week", "earliest", b"earliest", "from_date", b"from_date", "latest", b"latest", "practice_id", b"practice_id", "request_id", b"request_id", "specialty", b"specialty", "until_date", b"until_date", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "days_of_week", b"days_of_week", "earliest", b"earliest", "from_date", b"from_date", "latest", b"latest", "patient_id", b"patient_id", "practice_id", b"practice_id", "request_id", b"request_id", "specialty", b"specialty", "until_date", b"until_date", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

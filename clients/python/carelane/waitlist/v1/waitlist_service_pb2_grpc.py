@@ -30,8 +30,10 @@ class WaitlistServiceStub:
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     def __init__(self, channel):
@@ -77,17 +79,19 @@ class WaitlistServiceServicer:
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     def JoinWaitlist(self, request, context):
-        """JoinWaitlist puts the calling patient on the waitlist of a practice, or of a
-        specialty in a city; at most 10 entries at a time. Atomic; idempotent by
-        request_id.
+        """JoinWaitlist puts the calling patient, or a dependant of theirs, on the
+        waitlist of a practice, or of a specialty in a city; at most 10 entries of a
+        patient at a time. Atomic; idempotent by request_id.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -95,7 +99,7 @@ class WaitlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaveWaitlist(self, request, context):
-        """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
+        """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
         the next one. Once it has ended without effect. Atomic; idempotent by
         request_id.
 
@@ -107,8 +111,8 @@ class WaitlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMyWaitlist(self, request, context):
-        """ListMyWaitlist lists the calling patient's entries, the oldest first.
-        Reads only.
+        """ListMyWaitlist lists the entries of the calling patient and their
+        dependants, the oldest first. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -128,8 +132,8 @@ class WaitlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptOffer(self, request, context):
-        """AcceptOffer books the time that is offered to the calling patient, with a
-        payment at the clinic; of several calls one books. Atomic; idempotent by
+        """AcceptOffer books the time that is offered, for the patient who waits, with
+        a payment at the clinic; of several calls one books. Atomic; idempotent by
         request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
@@ -141,8 +145,8 @@ class WaitlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeclineOffer(self, request, context):
-        """DeclineOffer gives the time that is offered to the next one; the calling
-        patient goes on waiting for another. Atomic; idempotent by request_id.
+        """DeclineOffer gives the time that is offered to the next one; the patient
+        goes on waiting for another. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (OFFER_ENDED),
         INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -197,8 +201,10 @@ class WaitlistService:
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     @staticmethod

@@ -31,8 +31,10 @@ class WaitlistServiceStub:
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     @_typing.overload
@@ -40,16 +42,16 @@ class WaitlistServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WaitlistServiceAsyncStub: ...
     JoinWaitlist: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.JoinWaitlistRequest, _waitlist_service_pb2.JoinWaitlistResponse]
-    """JoinWaitlist puts the calling patient on the waitlist of a practice, or of a
-    specialty in a city; at most 10 entries at a time. Atomic; idempotent by
-    request_id.
+    """JoinWaitlist puts the calling patient, or a dependant of theirs, on the
+    waitlist of a practice, or of a specialty in a city; at most 10 entries of a
+    patient at a time. Atomic; idempotent by request_id.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]
-    """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
+    """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
     the next one. Once it has ended without effect. Atomic; idempotent by
     request_id.
 
@@ -57,8 +59,8 @@ class WaitlistServiceStub:
     REQUEST_ID_REUSED).
     """
     ListMyWaitlist: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.ListMyWaitlistRequest, _waitlist_service_pb2.ListMyWaitlistResponse]
-    """ListMyWaitlist lists the calling patient's entries, the oldest first.
-    Reads only.
+    """ListMyWaitlist lists the entries of the calling patient and their
+    dependants, the oldest first. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -70,8 +72,8 @@ class WaitlistServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     AcceptOffer: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.AcceptOfferRequest, _waitlist_service_pb2.AcceptOfferResponse]
-    """AcceptOffer books the time that is offered to the calling patient, with a
-    payment at the clinic; of several calls one books. Atomic; idempotent by
+    """AcceptOffer books the time that is offered, for the patient who waits, with
+    a payment at the clinic; of several calls one books. Atomic; idempotent by
     request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
@@ -79,8 +81,8 @@ class WaitlistServiceStub:
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     DeclineOffer: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.DeclineOfferRequest, _waitlist_service_pb2.DeclineOfferResponse]
-    """DeclineOffer gives the time that is offered to the next one; the calling
-    patient goes on waiting for another. Atomic; idempotent by request_id.
+    """DeclineOffer gives the time that is offered to the next one; the patient
+    goes on waiting for another. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (OFFER_ENDED),
     INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -92,22 +94,24 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     JoinWaitlist: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.JoinWaitlistRequest, _waitlist_service_pb2.JoinWaitlistResponse]  # type: ignore[assignment]
-    """JoinWaitlist puts the calling patient on the waitlist of a practice, or of a
-    specialty in a city; at most 10 entries at a time. Atomic; idempotent by
-    request_id.
+    """JoinWaitlist puts the calling patient, or a dependant of theirs, on the
+    waitlist of a practice, or of a specialty in a city; at most 10 entries of a
+    patient at a time. Atomic; idempotent by request_id.
 
-    Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
+    Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]  # type: ignore[assignment]
-    """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
+    """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
     the next one. Once it has ended without effect. Atomic; idempotent by
     request_id.
 
@@ -115,8 +119,8 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
     REQUEST_ID_REUSED).
     """
     ListMyWaitlist: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.ListMyWaitlistRequest, _waitlist_service_pb2.ListMyWaitlistResponse]  # type: ignore[assignment]
-    """ListMyWaitlist lists the calling patient's entries, the oldest first.
-    Reads only.
+    """ListMyWaitlist lists the entries of the calling patient and their
+    dependants, the oldest first. Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -128,8 +132,8 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     AcceptOffer: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.AcceptOfferRequest, _waitlist_service_pb2.AcceptOfferResponse]  # type: ignore[assignment]
-    """AcceptOffer books the time that is offered to the calling patient, with a
-    payment at the clinic; of several calls one books. Atomic; idempotent by
+    """AcceptOffer books the time that is offered, for the patient who waits, with
+    a payment at the clinic; of several calls one books. Atomic; idempotent by
     request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
@@ -137,8 +141,8 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
     (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     DeclineOffer: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.DeclineOfferRequest, _waitlist_service_pb2.DeclineOfferResponse]  # type: ignore[assignment]
-    """DeclineOffer gives the time that is offered to the next one; the calling
-    patient goes on waiting for another. Atomic; idempotent by request_id.
+    """DeclineOffer gives the time that is offered to the next one; the patient
+    goes on waiting for another. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (OFFER_ENDED),
     INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -149,8 +153,10 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
 
     A free time is offered to one entry at a time, who joined first comes first,
     and is held for it until a deadline; then it goes to the next. Nobody is
-    offered the same time twice. A patient sees their own entries; the doctor and
-    the clinic's staff see those that name a practice of theirs.
+    offered the same time twice. Whoever books for dependants waits and answers
+    for them, and is told. A patient sees their own entries and those of their
+    dependants; the doctor and the clinic's staff see those that name a practice
+    of theirs.
     """
 
     @_abc_1.abstractmethod
@@ -159,12 +165,12 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _waitlist_service_pb2.JoinWaitlistRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_waitlist_service_pb2.JoinWaitlistResponse, _abc.Awaitable[_waitlist_service_pb2.JoinWaitlistResponse]]:
-        """JoinWaitlist puts the calling patient on the waitlist of a practice, or of a
-        specialty in a city; at most 10 entries at a time. Atomic; idempotent by
-        request_id.
+        """JoinWaitlist puts the calling patient, or a dependant of theirs, on the
+        waitlist of a practice, or of a specialty in a city; at most 10 entries of a
+        patient at a time. Atomic; idempotent by request_id.
 
-        Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
+        Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
+        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
         (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
@@ -174,7 +180,7 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _waitlist_service_pb2.LeaveWaitlistRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_waitlist_service_pb2.LeaveWaitlistResponse, _abc.Awaitable[_waitlist_service_pb2.LeaveWaitlistResponse]]:
-        """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
+        """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
         the next one. Once it has ended without effect. Atomic; idempotent by
         request_id.
 
@@ -188,8 +194,8 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _waitlist_service_pb2.ListMyWaitlistRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_waitlist_service_pb2.ListMyWaitlistResponse, _abc.Awaitable[_waitlist_service_pb2.ListMyWaitlistResponse]]:
-        """ListMyWaitlist lists the calling patient's entries, the oldest first.
-        Reads only.
+        """ListMyWaitlist lists the entries of the calling patient and their
+        dependants, the oldest first. Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -213,8 +219,8 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _waitlist_service_pb2.AcceptOfferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_waitlist_service_pb2.AcceptOfferResponse, _abc.Awaitable[_waitlist_service_pb2.AcceptOfferResponse]]:
-        """AcceptOffer books the time that is offered to the calling patient, with a
-        payment at the clinic; of several calls one books. Atomic; idempotent by
+        """AcceptOffer books the time that is offered, for the patient who waits, with
+        a payment at the clinic; of several calls one books. Atomic; idempotent by
         request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN),
@@ -228,8 +234,8 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _waitlist_service_pb2.DeclineOfferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_waitlist_service_pb2.DeclineOfferResponse, _abc.Awaitable[_waitlist_service_pb2.DeclineOfferResponse]]:
-        """DeclineOffer gives the time that is offered to the next one; the calling
-        patient goes on waiting for another. Atomic; idempotent by request_id.
+        """DeclineOffer gives the time that is offered to the next one; the patient
+        goes on waiting for another. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (OFFER_ENDED),
         INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
