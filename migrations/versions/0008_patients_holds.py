@@ -33,6 +33,7 @@ ALTER TABLE claim
   ADD UNIQUE (doctor_id, claim_id);
 CREATE TABLE hold (
   hold_id uuid PRIMARY KEY,
+  claim_id uuid NOT NULL,
   holder_id uuid NOT NULL REFERENCES user_account,
   clinic_id uuid NOT NULL,
   practice_id uuid NOT NULL,
@@ -42,13 +43,14 @@ CREATE TABLE hold (
   end_time timestamptz NOT NULL,
   expire_time timestamptz NOT NULL,
   create_time timestamptz NOT NULL DEFAULT app_now(),
-  FOREIGN KEY (doctor_id, hold_id) REFERENCES claim (doctor_id, claim_id) ON DELETE CASCADE,
+  FOREIGN KEY (doctor_id, claim_id) REFERENCES claim (doctor_id, claim_id) ON DELETE CASCADE,
   FOREIGN KEY (clinic_id, practice_id, doctor_id)
     REFERENCES practice (clinic_id, practice_id, doctor_id),
   FOREIGN KEY (practice_id, visit_type_id) REFERENCES visit_type (practice_id, visit_type_id),
   CONSTRAINT hold_order_check CHECK (start_time < end_time)
 );
 CREATE INDEX hold_holder ON hold (holder_id, expire_time);
+CREATE INDEX hold_claim ON hold (claim_id);
 
 CREATE TABLE cancel_policy (
   practice_id uuid PRIMARY KEY,
@@ -89,13 +91,68 @@ CREATE FUNCTION app_patients() RETURNS uuid[] LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT coalesce(array_agg(patient_id), '{}') FROM patient WHERE account_id = app_user()
 $$;
--- How many come to a session of a group, whoever asks: a count and nothing of who they are.
+-- How many come to a session of a group or hold a seat in it, whoever asks: a count and nothing of
+-- who they are.
 CREATE FUNCTION seats_of(session uuid) RETURNS bigint LANGUAGE sql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  SELECT count(*) FROM appointment WHERE session_id = session AND status <> 'cancelled'
+  SELECT (SELECT count(*) FROM appointment WHERE session_id = session AND status <> 'cancelled')
+       + (SELECT count(*) FROM hold WHERE claim_id = session AND expire_time > app_now())
 $$;
-REVOKE EXECUTE ON FUNCTION app_patients, seats_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION app_patients TO carelane_app;
+-- A session lasts as long as its seats: without end while somebody is booked, else until the last
+-- hold of a seat expires. The argument is the column that names the session.
+CREATE FUNCTION keep_session() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  touched uuid[] := ARRAY[to_jsonb(OLD) ->> TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[0]]::uuid[];
+BEGIN
+  WITH session AS (
+    SELECT c.claim_id,
+           (SELECT max(h.expire_time) FROM hold h WHERE h.claim_id = c.claim_id) AS held,
+           EXISTS (SELECT FROM appointment a
+                    WHERE a.session_id = c.claim_id AND a.status <> 'cancelled') AS booked
+      FROM claim c WHERE c.claim_id = ANY (touched) AND c.kind = 'session'
+  ), ended AS (
+    DELETE FROM claim c USING session s
+     WHERE c.claim_id = s.claim_id AND NOT s.booked AND s.held IS NULL
+  )
+  UPDATE claim c SET expire_time = CASE WHEN NOT s.booked THEN s.held END
+    FROM session s WHERE c.claim_id = s.claim_id AND (s.booked OR s.held IS NOT NULL)
+     AND c.expire_time IS DISTINCT FROM CASE WHEN NOT s.booked THEN s.held END;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER join_session AFTER INSERT ON appointment FOR EACH ROW
+  WHEN (NEW.session_id IS NOT NULL) EXECUTE FUNCTION keep_session('session_id');
+CREATE TRIGGER change_session AFTER UPDATE OF status, session_id ON appointment FOR EACH ROW
+  WHEN (coalesce(OLD.session_id, NEW.session_id) IS NOT NULL)
+  EXECUTE FUNCTION keep_session('session_id');
+CREATE TRIGGER join_session AFTER INSERT ON hold FOR EACH ROW
+  WHEN (NEW.claim_id <> NEW.hold_id) EXECUTE FUNCTION keep_session('claim_id');
+CREATE TRIGGER leave_session AFTER DELETE ON hold FOR EACH ROW
+  WHEN (OLD.claim_id <> OLD.hold_id) EXECUTE FUNCTION keep_session('claim_id');
+-- A visit that was not paid in time is called off by whoever wants its patient's time, also where
+-- it is hidden from them, at another clinic.
+CREATE FUNCTION call_off_lapsed(patient uuid, since timestamptz, until timestamptz)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  visits jsonb;
+BEGIN
+  WITH lapsed AS (
+    UPDATE appointment
+       SET status = 'cancelled', cancelled_by = 'platform', expire_time = NULL,
+           revision = revision + 1, update_time = app_now()
+     WHERE patient_id = patient AND start_time < until AND end_time > since
+       AND status = 'pending_payment' AND expire_time <= app_now()
+    RETURNING *
+  ), voided AS (
+    UPDATE payment_transaction SET status = 'voided'
+     WHERE appointment_id IN (SELECT appointment_id FROM lapsed)
+  )
+  SELECT jsonb_agg(to_jsonb(lapsed)) INTO visits FROM lapsed;
+  RETURN visits;
+END $$;
+REVOKE EXECUTE ON FUNCTION app_patients, seats_of, keep_session, call_off_lapsed FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION app_patients, call_off_lapsed TO carelane_app;
 GRANT EXECUTE ON FUNCTION seats_of TO carelane_app, carelane_worker;
 """
 KINDS = (
@@ -127,7 +184,10 @@ LAST_OF_GROUP = (
     "EXISTS (SELECT FROM appointment a WHERE a.session_id = claim.claim_id)"
     " AND seats_of(claim.claim_id) <= 1"
 )
-OWN_HELD = "EXISTS (SELECT FROM hold h WHERE h.hold_id = claim.claim_id)"
+OWN_HELD = (
+    "EXISTS (SELECT FROM hold h WHERE h.claim_id = claim.claim_id)"
+    " AND seats_of(claim.claim_id) <= 1"
+)
 EXPIRED = "expire_time <= app_now()"
 MOVED = "start_time, end_time, local_date, session_id, previous_start_time, expire_time"
 OWN_HOLD = "holder_id = (SELECT app_user())"
@@ -212,7 +272,9 @@ def downgrade() -> None:
     free(f"{EXPIRED} OR ({OWN_VISIT})")
     op.execute("REVOKE UPDATE (start_time, end_time, local_date) ON appointment FROM carelane_app")
     op.execute("DROP TRIGGER make_patient ON user_account")
-    op.execute("DROP FUNCTION make_patient, app_patients, seats_of")
+    op.execute("DROP TRIGGER join_session ON appointment")
+    op.execute("DROP TRIGGER change_session ON appointment")
+    op.execute("DROP FUNCTION make_patient, app_patients, seats_of, call_off_lapsed")
     for table in RULES:
         op.execute(f"DROP POLICY {worker}_select ON {table}")
         op.execute(f"REVOKE SELECT ON {table} FROM {worker}")  # noqa: S608
@@ -227,6 +289,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE appointment DROP COLUMN expire_time, DROP COLUMN session_id")
     op.execute("ALTER TABLE appointment DROP COLUMN follows_id, DROP COLUMN series_id")
     op.execute("DROP TABLE hold, cancel_policy")
+    op.execute("DROP FUNCTION keep_session")
     op.execute("ALTER TABLE claim DROP CONSTRAINT claim_doctor_id_claim_id_key")
     op.execute("ALTER TABLE claim DROP CONSTRAINT claim_kind_check")
     op.execute(

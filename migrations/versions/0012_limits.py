@@ -23,7 +23,7 @@ CREATE TABLE travel_time (
 
 # As the owner: the visits of others are hidden from the patient who asks for a time.
 FUNCTIONS = """
--- When visits of a type start and end, and for how many patients; holds of others, too. `shared`
+-- When visits of a type start and end, and for how many patients; what others hold, too. `shared`
 -- says that it is a session as the type now is, which more patients may join. The visit `moved`
 -- does not count.
 CREATE FUNCTION booked_times(
@@ -43,10 +43,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
        AND (a.expire_time IS NULL OR a.expire_time > app_now())
        AND a.appointment_id IS DISTINCT FROM moved
     UNION ALL
-    SELECT h.start_time, h.end_time, false
+    SELECT h.start_time, h.end_time, c.kind = 'session'
+       AND c.start_time = h.start_time - make_interval(mins => t.buffer_before_minutes)
+       AND c.end_time
+         = h.start_time + make_interval(mins => t.length_minutes + t.buffer_after_minutes)
       FROM practice p
       JOIN claim c ON c.doctor_id = p.doctor_id
-      JOIN hold h ON h.hold_id = c.claim_id
+      JOIN hold h ON h.claim_id = c.claim_id
+      JOIN visit_type t ON t.visit_type_id = h.visit_type_id
      WHERE p.practice_id = practice AND h.visit_type_id = visit_type
        AND c.start_time >= since - interval '2 days' AND c.start_time < until
        AND h.start_time >= since AND h.start_time < until
@@ -63,16 +67,18 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     FROM travel_time t
     JOIN claim c ON c.doctor_id = t.doctor_id
     LEFT JOIN appointment a ON a.appointment_id = c.claim_id
-    LEFT JOIN hold h ON h.hold_id = c.claim_id
     LEFT JOIN LATERAL (SELECT s.clinic_id FROM appointment s
                         WHERE s.session_id = c.claim_id LIMIT 1) g ON true
-   CROSS JOIN LATERAL (SELECT coalesce(a.clinic_id, h.clinic_id, g.clinic_id) AS clinic_id) o
+    LEFT JOIN LATERAL (SELECT h.clinic_id, bool_and(h.holder_id = app_user()) AS own
+                         FROM hold h WHERE h.claim_id = c.claim_id
+                        GROUP BY h.clinic_id) h ON true
+   CROSS JOIN LATERAL (SELECT coalesce(a.clinic_id, g.clinic_id, h.clinic_id) AS clinic_id) o
    WHERE t.doctor_id = doctor AND clinic IN (t.first_clinic_id, t.second_clinic_id)
      AND o.clinic_id <> clinic AND o.clinic_id IN (t.first_clinic_id, t.second_clinic_id)
      AND c.start_time BETWEEN since AND until
      AND (c.expire_time IS NULL OR c.expire_time > app_now())
      AND c.claim_id IS DISTINCT FROM moved
-     AND (h.hold_id IS NULL OR h.holder_id IS DISTINCT FROM app_user())
+     AND (g.clinic_id IS NOT NULL OR h.own IS NOT TRUE)
 $$;
 """
 SIGNATURES = (

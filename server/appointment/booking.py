@@ -7,9 +7,8 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, insert, select
 
-from server.appointment import following, holding, paying, seats
+from server.appointment import following, holding, lapsing, seats
 from server.appointment.models import Appointment, PaymentTransaction
-from server.appointment.progress import find
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
 from server.appointment.writes import record
@@ -52,24 +51,20 @@ _COLUMNS = {
 
 def _booking(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement:
     """Compile a booking whose session, None for a visit alone, is given, and how time is taken."""
-    lapsed = paying.lapsed()
-    # Reading the count makes the calling off come first.
-    first = select(func.count().label("n")).select_from(lapsed).subquery()
+    lapsed = lapsing.lapsed(bindparam("patient", type_=Uuid))
     values = [bindparam(name, type_=column.type) for column, name in _COLUMNS.items()]
     visit = (
         insert(Appointment)
         .from_select(
             [*_COLUMNS, Appointment.session_id],
-            select(*values, session).where(first.c.n >= 0, _KNOWN),
+            select(*values, session).select_from(lapsed).where(_KNOWN),
         )
         .returning(Appointment)
         .cte("visit")
     )
-    ended = select(func.array_agg(lapsed.c.appointment_id)).scalar_subquery().label("lapsed")
+    ended = select(lapsed.c.visits).scalar_subquery().label("lapsed")
     return sql(
-        view(visit, _payment_of(visit))
-        .add_columns(holding.listed(replaced), ended)
-        .add_cte(taken, paying.void(lapsed))
+        view(visit, _payment_of(visit)).add_columns(holding.listed(replaced), ended).add_cte(taken)
     )
 
 
@@ -88,10 +83,9 @@ def _payment_of(visit: CTE) -> CTE:
 
 
 _REPLACED = holding.replaced()
-_BOOK = _booking(
-    bindparam("session", None, type_=Uuid), _REPLACED, claims.claim(holding.ids(_REPLACED))
-)
-_JOIN = _booking(claims.session(), _REPLACED, claims.release(_REPLACED))
+_LEFT = seats.left(_REPLACED)
+_BOOK = _booking(bindparam("session", None, type_=Uuid), _REPLACED, claims.claim(_LEFT))
+_JOIN = _booking(claims.session(), _REPLACED, claims.release(_LEFT.cte("left_claims")))
 
 
 async def book(
@@ -134,16 +128,11 @@ async def book(
         row = await tx.one(statement, **statement.only(values))
     if row is None:
         raise NotFound("There is no such patient.")
-    await _record(tx, row)
-    return row
-
-
-async def _record(tx: Transaction, row: asyncpg.Record) -> None:
     holding.record_ended(tx, row["ended_holds"])
-    for lapsed in row["lapsed"] or ():
-        record(tx, "appointment.expired", await find(tx, lapsed), fields=("status",))
+    lapsing.record_lapsed(tx, row["lapsed"])
     action = "appointment.booked" if row["status"] == "booked" else "appointment.pending"
     record(tx, action, row, fields=("status",))
+    return row
 
 
 def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import asyncpg
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Select,
     Uuid,
     bindparam,
     delete,
@@ -29,6 +28,7 @@ from server.core.access import Caller
 from server.core.db import Feed, Lock, Transaction, refusing, sql
 from server.core.errors import FailedPrecondition, NotFound, Unauthenticated
 from server.core.ids import new_id
+from server.core.statement import Statement
 
 MOST_LIVE = 3
 LASTING = timedelta(minutes=10)
@@ -43,19 +43,16 @@ class TooManyHolds(FailedPrecondition):
 
 _HOLDER = bindparam("holder", type_=Uuid)
 _OVERLAPPED = claims.overlapped()
-_IN_THE_WAY = (Hold.holder_id == _HOLDER) & Hold.hold_id.in_(select(_OVERLAPPED.c.claim_id))
+_IS_LIVE = Hold.expire_time > func.app_now()
 
 
 def replaced() -> CTE:
-    """Select the holds that a write of their own `holder` ends: in its way, or named as `hold`."""
-    named = (Hold.holder_id == _HOLDER) & (Hold.hold_id == bindparam("hold", None, type_=Uuid))
-    found = select(Hold.hold_id, Hold.clinic_id).where(or_(_IN_THE_WAY, named))
-    return found.cte("replaced")
-
-
-def ids(holds: CTE) -> Select[Any]:
-    """Select the ids of `replaced` alone."""
-    return select(holds.c.hold_id)
+    """End the holds of its own `holder` in the way of a write, and the one named as `hold`."""
+    in_the_way = Hold.claim_id.in_(select(_OVERLAPPED.c.claim_id))
+    named = Hold.hold_id == bindparam("hold", None, type_=Uuid)
+    ended = delete(Hold).where(Hold.holder_id == _HOLDER, or_(in_the_way, named))
+    columns = (Hold.hold_id, Hold.clinic_id, Hold.claim_id, _IS_LIVE.label("live"))
+    return ended.returning(*columns).cte("replaced")
 
 
 def listed(holds: CTE) -> ColumnElement[Any]:
@@ -64,37 +61,43 @@ def listed(holds: CTE) -> ColumnElement[Any]:
     return select(func.jsonb_agg(pair)).select_from(holds).scalar_subquery().label("ended_holds")
 
 
-_REPLACED = replaced()
-_CLAIM = claims.claim(ids(_REPLACED))
-_HELD = (
-    insert(Hold)
-    .values(
-        hold_id=bindparam("claim_id"),
-        holder_id=_HOLDER,
-        clinic_id=bindparam("clinic"),
-        practice_id=bindparam("practice"),
-        doctor_id=bindparam("claim_doctor"),
-        visit_type_id=bindparam("visit_type"),
-        start_time=bindparam("start"),
-        end_time=bindparam("end"),
-        expire_time=bindparam("claim_expire"),
+def _holding(claim_id: ColumnElement[Any], holds: CTE, taken: CTE) -> Statement:
+    """Compile a hold with the claim that it is part of, and how time is taken."""
+    held = (
+        insert(Hold)
+        .values(
+            hold_id=bindparam("own_id"),
+            claim_id=claim_id,
+            holder_id=_HOLDER,
+            clinic_id=bindparam("clinic"),
+            practice_id=bindparam("practice"),
+            doctor_id=bindparam("claim_doctor"),
+            visit_type_id=bindparam("visit_type"),
+            start_time=bindparam("start"),
+            end_time=bindparam("end"),
+            expire_time=bindparam("until"),
+        )
+        .returning(Hold)
+        .cte("held")
     )
-    .returning(Hold)
-    .cte("held")
-)
-_HOLD = sql(select(_HELD, listed(_REPLACED)).add_cte(_CLAIM))
+    return sql(select(held, listed(holds)).add_cte(taken))
+
+
+_REPLACED = replaced()
+_LEFT = seats.left(_REPLACED)
+_HOLD = _holding(bindparam("claim_id", type_=Uuid), _REPLACED, claims.claim(_LEFT))
+_JOIN = _holding(claims.session(), _REPLACED, claims.release(_LEFT.cte("left_claims")))
 _OTHERS = sql(
     select(func.count().label("live"))
     .select_from(Hold)
     .where(
         Hold.holder_id == _HOLDER,
-        Hold.expire_time > func.app_now(),
-        Hold.hold_id.not_in(select(_OVERLAPPED.c.claim_id)),
+        _IS_LIVE,
+        Hold.claim_id.not_in(select(_OVERLAPPED.c.claim_id)),
     )
 )
-_FIND = sql(
-    select(Hold).where(Hold.hold_id == bindparam("hold_id"), Hold.expire_time > func.app_now())
-)
+_FIND = sql(select(Hold).where(Hold.hold_id == bindparam("hold_id"), _IS_LIVE))
+# The claim of a seat has another id, and ends with its last seat.
 _GONE = select(Hold.hold_id).where(Hold.hold_id == bindparam("hold_id")).cte("given_back")
 _RELEASE = sql(
     delete(Hold).where(Hold.hold_id == bindparam("hold_id")).add_cte(claims.release(_GONE))
@@ -139,26 +142,13 @@ async def hold(
     SlotTaken and TooManyHolds.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
-    if seats.is_group(offer):
-        raise FailedPrecondition("A seat of a group is not held; book it.")
     check(offer, start, tx.now)
-    time = time_of(offer, start)
     if most_live is not None:
-        await _check_others(tx, holder_id, time, most_live)
+        await _check_others(tx, holder_id, time_of(offer, start), most_live)
+    statement = _JOIN if seats.joins(offer, start) else _HOLD
+    values = _values(tx, offer, start, tx.now + lasting) | {"holder": holder_id}
     with refusing(claim_overlap=SlotTaken):
-        (row,) = await tx.all(
-            _HOLD,
-            **time,
-            holder=holder_id,
-            claim_id=new_id(tx.now),
-            claim_kind="hold",
-            claim_expire=tx.now + lasting,
-            clinic=offer.clinic_id,
-            practice=offer.practice_id,
-            visit_type=offer.visit_type_id,
-            start=start,
-            end=offer.schedule.terms.visit(start).end,
-        )
+        (row,) = await tx.all(statement, **statement.only(values))
     record_ended(tx, row["ended_holds"])
     _record(tx, row)
     return row
@@ -184,6 +174,23 @@ def record_ended(tx: Transaction, holds: Iterable[tuple[UUID, UUID]] | None) -> 
     for hold_id, clinic_id in holds or ():
         feed = Feed("hold", hold_id, None)
         tx.record("hold.released", hold_id, clinic_id=clinic_id, feed=feed)
+
+
+def _values(tx: Transaction, offer: Offer, start: datetime, until: datetime) -> dict[str, Any]:
+    hold_id = new_id(tx.now)
+    return {
+        **time_of(offer, start),
+        "own_id": hold_id,
+        "claim_id": new_id(tx.now) if seats.is_group(offer) else hold_id,
+        "claim_kind": "session" if seats.is_group(offer) else "hold",
+        "claim_expire": until,
+        "until": until,
+        "clinic": offer.clinic_id,
+        "practice": offer.practice_id,
+        "visit_type": offer.visit_type_id,
+        "start": start,
+        "end": offer.schedule.terms.visit(start).end,
+    }
 
 
 async def _check_others(tx: Transaction, holder: UUID, time: dict[str, Any], most: int) -> None:

@@ -165,12 +165,15 @@ class PaymentTransaction(Base):
 
 
 class Hold(Base):
-    """A time kept for somebody for some minutes; its claim has the same id and ends with it."""
+    """A time kept for somebody for some minutes, which ends with its claim.
+
+    Its claim has the same id; that of a seat of a group is the group's session.
+    """
 
     __tablename__ = "hold"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["doctor_id", "hold_id"], ["claim.doctor_id", "claim.claim_id"], ondelete="CASCADE"
+            ["doctor_id", "claim_id"], ["claim.doctor_id", "claim.claim_id"], ondelete="CASCADE"
         ),
         ForeignKeyConstraint(
             ["clinic_id", "practice_id", "doctor_id"],
@@ -182,9 +185,11 @@ class Hold(Base):
         ),
         CheckConstraint("start_time < end_time", name="order"),
         Index("hold_holder", "holder_id", "expire_time"),
+        Index("hold_claim", "claim_id"),
         {"info": {"access": "person"}},
     )
     hold_id: Mapped[UUID] = mapped_column(primary_key=True)
+    claim_id: Mapped[UUID]
     holder_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id"))
     clinic_id: Mapped[UUID]
     practice_id: Mapped[UUID]

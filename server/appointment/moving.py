@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, func, union, update
+from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, func, select, true, union_all, update
 
-from server.appointment import holding, policy, progress, seats
+from server.appointment import holding, lapsing, policy, progress, seats
 from server.appointment.models import Appointment
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.states import check_is
@@ -23,9 +23,10 @@ from server.core.statement import Statement
 
 
 def _moving(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement:
+    lapsed = lapsing.lapsed(bindparam("moved_patient", type_=Uuid))
     moved = (
         update(Appointment)
-        .where(Appointment.appointment_id == bindparam("appointment"))
+        .where(Appointment.appointment_id == bindparam("appointment"), select(lapsed).exists())
         .values(
             start_time=bindparam("start"),
             end_time=bindparam("end"),
@@ -39,11 +40,18 @@ def _moving(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement
         .returning(Appointment)
         .cte("moved_visit")
     )
-    return sql(view(moved, PAYMENT).add_columns(holding.listed(replaced)).add_cte(taken))
+    ended = select(lapsed.c.visits).scalar_subquery().label("lapsed")
+    return sql(view(moved, PAYMENT).add_columns(holding.listed(replaced), ended).add_cte(taken))
 
 
 _REPLACED = holding.replaced()
-_LEFT = union(seats.left_by_move(), holding.ids(_REPLACED))
+_VISIT = bindparam("appointment", type_=Uuid)
+_OLD = func.coalesce(bindparam("old_session", type_=Uuid), _VISIT).label("claim_id")
+_LEFT = seats.left(
+    union_all(
+        select(_OLD, true().label("live")), select(_REPLACED.c.claim_id, _REPLACED.c.live)
+    ).subquery("leaving")
+)
 _MOVE = _moving(bindparam("session", None, type_=Uuid), _REPLACED, claims.claim(_LEFT))
 _JOIN = _moving(claims.session(), _REPLACED, claims.release(_LEFT.cte("left_claims")))
 
@@ -61,6 +69,7 @@ async def move(tx: Transaction, visit: asyncpg.Record, start: datetime) -> async
         raise InvalidField("start_time", "must be another time than that of the visit")
     row = await _move(tx, visit, start, holder=tx.caller.user_id if by_patient else None)
     holding.record_ended(tx, row["ended_holds"])
+    lapsing.record_lapsed(tx, row["lapsed"])
     fields = ("start_time", "end_time", "previous_start_time", "confirm_time")
     record(tx, "appointment.moved", row, fields=fields)
     return row
@@ -70,12 +79,18 @@ async def _move(
     tx: Transaction, visit: asyncpg.Record, start: datetime, *, holder: UUID | None
 ) -> asyncpg.Record:
     offer = await availability.find_offer(
-        tx, visit["practice_id"], visit["visit_type_id"], start, moved=visit["appointment_id"]
+        tx,
+        visit["practice_id"],
+        visit["visit_type_id"],
+        start,
+        moved=visit["appointment_id"],
+        freed=await seats.freed_by(tx, visit["appointment_id"], visit["session_id"]),
     )
     check(offer, start, tx.now)
     new_session = new_id(tx.now) if seats.is_group(offer) else None
     values = holding.time_of(offer, start) | {
         "appointment": visit["appointment_id"],
+        "moved_patient": visit["patient_id"],
         "old_session": visit["session_id"],
         "session": new_session,
         "claim_id": new_session or visit["appointment_id"],

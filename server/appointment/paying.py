@@ -1,7 +1,7 @@
 """Visits whose time is kept while the patient pays: PENDING_PAYMENT.
 
 It expires like a hold: an expired claim is removed by whoever wants the time, an expired visit is
-called off by the patient's next booking then, or by the job.
+called off by whoever wants the patient's time then, or by the job.
 """
 
 from datetime import timedelta
@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import (
     CTE,
-    TIMESTAMP,
     any_,
     bindparam,
     func,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from server.appointment import holding
+from server.appointment import holding, seats
 from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.progress import find
 from server.appointment.refusals import SlotTaken, TooLate
@@ -31,6 +30,8 @@ from server.availability import service as availability
 from server.core.db import Database, Transaction, refusing, sql
 from server.core.jobs import Job
 
+# Name of the job; the audit has it in place of a request.
+EXPIRE = "expire_unpaid"
 BATCH = 100
 INTERVAL_SECONDS = 20.0
 _ID = bindparam("claim_id", type_=Appointment.appointment_id.type)
@@ -53,23 +54,6 @@ def void(called_off: CTE) -> CTE:
         .values(status="voided")
         .returning(PaymentTransaction.appointment_id)
         .cte("voided")
-    )
-
-
-def lapsed() -> CTE:
-    """Call off the `patient`'s expired visits between `start` and `end`, and answer their ids."""
-    instant = TIMESTAMP(timezone=True)
-    return (
-        update(Appointment)
-        .where(
-            Appointment.patient_id == bindparam("patient"),
-            _EXPIRED,
-            Appointment.start_time < bindparam("end", type_=instant),
-            Appointment.end_time > bindparam("start", type_=instant),
-        )
-        .values(_CALL_OFF)
-        .returning(Appointment.appointment_id)
-        .cte("lapsed")
     )
 
 
@@ -106,7 +90,7 @@ _BOOKED = (
     .cte("booked")
 )
 _REPLACED = holding.replaced()
-_CLAIM = claims.claim(union(select(_ID), holding.ids(_REPLACED)))
+_CLAIM = claims.claim(union(select(_ID), seats.left(_REPLACED)))
 _SETTLE = sql(view(_BOOKED, _PAID).add_columns(holding.listed(_REPLACED)).add_cte(_CLAIM))
 _OLD = (
     select(Appointment.appointment_id)
@@ -170,7 +154,7 @@ async def settle(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
 
 async def expire(database: Database) -> bool:
     """Call off a batch of visits that were not paid in time; True when more are left."""
-    async with database.transaction() as tx:
+    async with database.transaction(request_id=EXPIRE) as tx:
         rows = await tx.all(_EXPIRE)
         for row in rows:
             record(tx, "appointment.expired", row, fields=("status",))
@@ -178,4 +162,4 @@ async def expire(database: Database) -> bool:
     return max(len(rows), forgotten) >= BATCH
 
 
-JOBS = (Job("expire_unpaid", INTERVAL_SECONDS, expire),)
+JOBS = (Job(EXPIRE, INTERVAL_SECONDS, expire),)

@@ -5,9 +5,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import TIMESTAMP, Text, bindparam, func, update
+from sqlalchemy import TIMESTAMP, Text, bindparam, func, select, update
 
-from server.appointment import policy, seats
+from server.appointment import lapsing, policy
 from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.refusals import PatientBusy, TooEarly, TooLate
 from server.appointment.states import check_change, check_is
@@ -45,7 +45,8 @@ _PAID = (
     .returning(PaymentTransaction)
     .cte("paid")
 )
-_CALLED_OFF = seats.left_by(_CHANGED).where(_CHANGED.c.status == "cancelled")
+# The claim of a seat has another id, and ends with its last seat.
+_CALLED_OFF = select(_CHANGED.c.appointment_id).where(_CHANGED.c.status == "cancelled")
 _FREED = claims.release(_CALLED_OFF.cte("called_off"))
 _CHANGE = sql(view(_CHANGED, _PAID).add_cte(_FREED))
 
@@ -144,6 +145,7 @@ async def undo_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     check_is(row["status"], "no_show", "booked")
     if tx.now > row["update_time"] + DAY:
         raise TooLate("A day has passed since the visit was marked.")
+    await lapsing.call_off(tx, row)
     with refusing(appointment_patient_overlap=PatientBusy):
         changed = await _change(tx, appointment_id, "booked", payment="pending")
     record(tx, "appointment.no_show_undone", changed, fields=("status",))

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, any_, func, literal, select
+from sqlalchemy import ColumnElement, Select, Subquery, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
@@ -20,11 +20,15 @@ def coming_visits() -> Subquery:
             Appointment.practice_id,
             Appointment.doctor_id,
             Appointment.patient_id,
+            Appointment.visit_type_id,
             Appointment.session_id,
             Appointment.start_time,
             Appointment.end_time,
         )
-        .where(Appointment.status == any_(literal(sorted(ACTIVE), ARRAY(Text))))
+        .where(
+            Appointment.status == any_(literal(sorted(ACTIVE), ARRAY(Text))),
+            or_(Appointment.expire_time.is_(None), Appointment.expire_time > func.app_now()),
+        )
         .subquery("coming_visits")
     )
 

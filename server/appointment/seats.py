@@ -1,14 +1,19 @@
-"""Group visits: one claim, the session, for all who come at a start, and a seat for each."""
+"""Group visits: one claim, the session, for all who come at a start, and a seat for each.
+
+A seat is a visit or a hold. The database ends a session with its last seat, and lets it expire
+with the last hold while no visit is booked; only who wants its very time ends it before.
+"""
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import FromClause, Select, Uuid, bindparam, func, or_, select
+from sqlalchemy import FromClause, Select, Uuid, bindparam, func, select
 
 from server.availability.schedule import Offer
+from server.core.db import Transaction, sql
 
-# The claim of the visit: the session of a group, or its own.
-OLD_SESSION = bindparam("old_session", None, type_=Uuid)
+_SEATS = sql(select(func.seats_of(bindparam("session", type_=Uuid)).label("seats")))
 
 
 def is_group(offer: Offer) -> bool:
@@ -21,20 +26,20 @@ def joins(offer: Offer, start: datetime) -> bool:
     return any(each.shared and each.start == start for each in offer.schedule.booked)
 
 
-def left_by(visits: FromClause) -> Select[Any]:
-    """Select the claims that end when these visits end: not that of a session with other seats.
+def left(leaving: FromClause) -> Select[Any]:
+    """Select the claims that end when all of `leaving` do: not a session with other seats.
 
-    The seats are counted as they were before the statement.
+    `leaving` has the `claim_id` of visits and holds, and whether each of them is `live`. Seats are
+    counted as they were before the statement.
     """
-    session = visits.c.session_id
-    return select(func.coalesce(session, visits.c.appointment_id).label("claim_id")).where(
-        or_(session.is_(None), func.seats_of(session) <= 1)
-    )
+    claim_id = leaving.c.claim_id
+    lives = func.count().filter(leaving.c.live)
+    return select(claim_id).group_by(claim_id).having(func.seats_of(claim_id) <= lives)
 
 
-def left_by_move() -> Select[Any]:
-    """Select the same for the visit `appointment`, whose session was `old_session`, if any."""
-    visit = bindparam("appointment", type_=Uuid)
-    return select(func.coalesce(OLD_SESSION, visit).label("claim_id")).where(
-        or_(OLD_SESSION.is_(None), func.seats_of(OLD_SESSION) <= 1)
-    )
+async def freed_by(tx: Transaction, visit_id: UUID, session_id: UUID | None) -> UUID:
+    """Answer the claim that ends when a visit moves, its own unless nobody else has a seat."""
+    if session_id is None:
+        return visit_id
+    (row,) = await tx.all(_SEATS, session=session_id)
+    return session_id if row["seats"] <= 1 else visit_id

@@ -1,13 +1,16 @@
 """What every change of an appointment leaves behind: audit, news for both sides, the feed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import asyncpg
 
 from server.core.db import Feed, Transaction
 
+Visit = asyncpg.Record | Mapping[str, Any]
 
-def record(tx: Transaction, action: str, row: asyncpg.Record, *, fields: Sequence[str]) -> None:
+
+def record(tx: Transaction, action: str, row: Visit, *, fields: Sequence[str]) -> None:
     """Record a change of the appointment `row`, which is as it stands after the change."""
     tx.record(
         action,

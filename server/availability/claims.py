@@ -86,8 +86,8 @@ def keep_until(claim_ids: CTE) -> CTE:
 
 
 def forget_expired(batch: int) -> Delete:
-    """Delete a batch of expired holds: only for tidiness, since who wants the time does it too."""
-    old = select(Claim.claim_id).where(Claim.kind == "hold", Claim.expire_time <= func.app_now())
+    """Delete a batch of expired claims: only for tidiness, since who wants the time does it too."""
+    old = select(Claim.claim_id).where(Claim.expire_time <= func.app_now())
     return delete(Claim).where(
         Claim.claim_id == any_(func.array(old.limit(batch).scalar_subquery()))
     )

@@ -6,12 +6,11 @@ starts for which it answers None. Both read `Schedule.free`; there is no second 
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from itertools import chain
-from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -122,7 +121,7 @@ class Schedule:
     away: Sequence[Span] = ()
     travel: Sequence[Span] = ()
     booked: Sequence[Booked] = ()
-    promised: Mapping[datetime, datetime] = MappingProxyType({})
+    promised: Mapping[datetime, datetime] = field(default_factory=dict)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
+from server.core.clock import MovableClock
 from tests.counts import count
 from tests.refusal import Refusal, refused
 from tests.world import Person, PracticeOf, World, tomorrow
@@ -96,26 +97,92 @@ async def test_a_seat_moves_to_another_group_and_the_empty_start_is_free(
     await world.book(await world.person(), camp, there)
 
 
-async def test_a_seat_is_not_held(world: World, camp: PracticeOf) -> None:
-    refusal = await refused(
-        world.call(
-            "HoldSlot",
-            await world.person(),
-            request_id=uuid4(),
-            practice_id=camp.practice_id,
-            start_time=camp.at(tomorrow(camp), 10),
-        )
-    )
-    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+async def hold(world: World, patient: Person, at: PracticeOf, start: datetime) -> Any:
+    fields = {"request_id": uuid4(), "practice_id": at.practice_id, "start_time": start}
+    return (await world.call("HoldSlot", patient, **fields)).hold
 
 
-async def test_racing_patients_never_take_more_seats_than_there_are(live_world: World) -> None:
+async def taken(call: Any) -> None:
+    assert (await refused(call)).reason == "SLOT_TAKEN"
+
+
+async def test_a_visit_moves_onto_a_start_that_overlaps_its_own_session(
+    world: World, camp: PracticeOf
+) -> None:
+    start, patient = camp.at(tomorrow(camp), 10), await world.person()
+    visit = await world.book(patient, camp, start)
+    there = start + HALF_HOUR / 3
+    moved = await change(world, "RescheduleAppointment", patient, visit, start_time=there)
+    assert moved.previous_start_time == visit.start_time
+    await taken(world.book(await world.person(), camp, start))
+    await world.book(await world.person(), camp, there)
+    # Now somebody else has a seat in it, so that the session stays where it is.
+    back = change(world, "RescheduleAppointment", patient, visit, start_time=start)
+    await taken(back)
+
+
+async def test_a_held_seat_counts_until_it_expires(
+    world: World, camp: PracticeOf, clock: MovableClock
+) -> None:
+    start, holder = camp.at(tomorrow(camp), 10), await world.person()
+    await world.book(await world.person(), camp, start)
+    held = await hold(world, holder, camp, start)
+    assert held.start_time.seconds == int(start.timestamp())
+    await world.book(await world.person(), camp, start)
+    await taken(world.book(await world.person(), camp, start))
+    await taken(hold(world, await world.person(), camp, start))
+    visit = await world.book(holder, camp, start, hold_id=held.hold_id)
+    await taken(world.book(await world.person(), camp, start))
+    await change(world, "CancelAppointment", holder, visit)
+    await hold(world, holder, camp, start)
+    await taken(world.book(await world.person(), camp, start))
+    clock.advance(HALF_HOUR / 3)
+    await world.book(await world.person(), camp, start)
+
+
+async def test_a_session_of_holds_alone_is_joined_and_expires_with_the_last_of_them(
+    world: World, camp: PracticeOf, clock: MovableClock
+) -> None:
+    start, (one, other) = camp.at(tomorrow(camp), 10), [await world.person() for _ in range(2)]
+    await hold(world, one, camp, start)
+    clock.advance(timedelta(minutes=6))
+    await hold(world, other, camp, start)
+    overlapping = start + HALF_HOUR / 3
+    clock.advance(timedelta(minutes=6))
+    await taken(world.book(one, camp, overlapping))
+    await hold(world, other, camp, overlapping)  # alone in the session, which gives way
+    clock.advance(timedelta(minutes=10))
+    await world.book(one, camp, start)
+
+
+async def test_a_released_seat_is_free_and_the_last_one_frees_the_time(
+    world: World, camp: PracticeOf
+) -> None:
+    start, holder = camp.at(tomorrow(camp), 10), await world.person()
+    held = await hold(world, holder, camp, start)
+    visit = await world.book(await world.person(), camp, start)
+    await hold(world, holder, camp, start)  # the same seat, once more
+    again = await hold(world, holder, camp, start)
+    assert again.hold_id != held.hold_id
+    await world.call("ReleaseHold", holder, request_id=uuid4(), hold_id=again.hold_id)
+    await taken(world.book(await world.person(), camp, start + HALF_HOUR / 3))
+    last = await hold(world, holder, camp, start)
+    await change(world, "CancelAppointment", camp.doctor, visit)
+    await taken(world.book(await world.person(), camp, start + HALF_HOUR / 3))
+    await world.call("ReleaseHold", holder, request_id=uuid4(), hold_id=last.hold_id)
+    await world.book(await world.person(), camp, start + HALF_HOUR / 3)
+
+
+@pytest.mark.parametrize("take", [World.book, hold])
+async def test_racing_patients_never_take_more_seats_than_there_are(
+    live_world: World, take: Any
+) -> None:
     camp = await live_world.practice(capacity=5)
     start = camp.at(tomorrow(camp), 10)
 
     async def attempt(patient: Person) -> str:
         try:
-            await live_world.book(patient, camp, start)
+            await take(live_world, patient, camp, start)
         except grpc.aio.AioRpcError as error:
             return Refusal(error).reason
         return "BOOKED"

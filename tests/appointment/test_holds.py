@@ -27,8 +27,8 @@ async def offered(world: World, practice: PracticeOf, start: datetime, by: Perso
         "GetSlots",
         by,
         doctor_id=practice.doctor.user_id,
-        from_date=tomorrow(practice, world.db.clock.now()),
-        days=2,
+        from_date=start.date(),
+        days=1,
     )
     starts = {slot.start_time.seconds for day in answer.days for slot in day.slots}
     return int(start.timestamp()) in starts
@@ -117,6 +117,48 @@ async def test_holding_a_time_again_replaces_the_hold(world: World) -> None:
     for minute in (0, 10, 0, 20, 10):
         await hold(world, patient, practice, start + minute * MINUTE)
     await world.book(await world.person(), practice, start + 40 * MINUTE)
+
+
+async def test_a_live_hold_keeps_its_promise_when_the_notice_begins(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(notice_minutes=120), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    clock.set(start - 121 * MINUTE)
+    held = await hold(world, patient, practice, start)
+    clock.advance(5 * MINUTE)
+    other = await world.person()
+    refusal = await refused(world.book(other, practice, start))
+    assert refusal.metadata["rule"] == "NOTICE"
+    assert await offered(world, practice, start, patient)
+    assert not await offered(world, practice, start, other)
+    await world.book(patient, practice, start, hold_id=held.hold_id)
+
+
+async def test_an_expired_hold_promises_nothing(world: World, clock: MovableClock) -> None:
+    practice, patient = await world.practice(notice_minutes=120), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    clock.set(start - 121 * MINUTE)
+    held = await hold(world, patient, practice, start)
+    clock.advance(10 * MINUTE)
+    refusal = await refused(world.book(patient, practice, start, hold_id=held.hold_id))
+    assert refusal.metadata["rule"] == "NOTICE"
+
+
+async def test_hours_that_were_edited_meanwhile_break_the_promise_of_a_hold(world: World) -> None:
+    practice, patient = await world.practice(), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    held = await hold(world, patient, practice, start)
+    await world.call(
+        "SetAvailability",
+        practice.doctor,
+        request_id=uuid4(),
+        practice_id=practice.practice_id,
+        rules=[],
+    )
+    refusal = await refused(world.book(patient, practice, start, hold_id=held.hold_id))
+    assert (refusal.reason, refusal.metadata["rule"]) == ("NOT_BOOKABLE", "OUTSIDE_HOURS")
+    assert list(refusal.fields) == ["start_time"]
 
 
 async def test_a_released_time_is_free(world: World) -> None:

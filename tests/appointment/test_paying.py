@@ -1,9 +1,9 @@
 """Visits that wait for their payment, at the service: no call makes one yet."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,12 +12,15 @@ from server.appointment import booking, paying, progress
 from server.appointment.refusals import SlotTaken, TooLate
 from server.appointment.states import IllegalStatusChange
 from server.availability import service as availability
+from server.core import wire
 from server.core.clock import MovableClock
 from server.core.db import Database
+from server.waitlist import jobs
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 TEN = timedelta(minutes=10)
+TEST = "a test"  # stands in the audit for the request
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ async def worker(postgres: EmbeddedPostgres, clock: MovableClock) -> AsyncIterat
 async def begin(world: World, patient: Person, at: PracticeOf, start: datetime) -> UUID:
     """Book a visit that is to be paid within ten minutes, and answer its id."""
     lock = availability.lock_by_practice(at.practice_id)
-    async with world.db.transaction(patient.caller, lock=lock) as tx:
+    async with world.db.transaction(patient.caller, lock=lock, request_id=TEST) as tx:
         row = await booking.book(
             tx,
             patient.user_id,
@@ -58,12 +61,12 @@ async def begin(world: World, patient: Person, at: PracticeOf, start: datetime) 
 
 
 async def extend(worker: Database, visit: UUID) -> Any:
-    async with worker.transaction(lock=progress.lock(visit)) as tx:
+    async with worker.transaction(lock=progress.lock(visit), request_id=TEST) as tx:
         return await paying.extend(tx, visit, TEN)
 
 
 async def settle(worker: Database, visit: UUID) -> Any:
-    async with worker.transaction(lock=progress.lock(visit)) as tx:
+    async with worker.transaction(lock=progress.lock(visit), request_id=TEST) as tx:
         return await paying.settle(tx, visit)
 
 
@@ -147,19 +150,86 @@ async def test_of_two_payments_for_one_time_one_is_booked(
         await settle(worker, visit)
 
 
-async def test_an_unpaid_visit_does_not_keep_its_patient_from_booking(
-    world: World, clock: MovableClock
+Taking = Callable[[World, Person, PracticeOf, datetime], Awaitable[Any]]
+
+
+async def by_hold(world: World, patient: Person, at: PracticeOf, start: datetime) -> None:
+    fields = {"practice_id": at.practice_id, "start_time": start}
+    held = (await world.call("HoldSlot", patient, request_id=uuid4(), **fields)).hold
+    await world.book(patient, at, start, hold_id=held.hold_id)
+
+
+async def by_family(world: World, patient: Person, at: PracticeOf, start: datetime) -> None:
+    visit = {"practice_id": str(at.practice_id), "start_time": wire.from_time(start)}
+    await world.call("BookFamily", patient, request_id=uuid4(), visits=[visit])
+
+
+async def by_series(world: World, patient: Person, at: PracticeOf, start: datetime) -> None:
+    visit: dict[str, Any] = {"practice_id": at.practice_id, "start_time": start}
+    weekly = {"every_weeks": 1, "visit_count": 2}
+    await world.call("BookSeries", patient, request_id=uuid4(), **visit, **weekly)
+
+
+async def by_move(world: World, patient: Person, at: PracticeOf, start: datetime) -> None:
+    visit = await world.book(patient, at, start + 6 * TEN)
+    where = {"appointment_id": visit.appointment_id, "start_time": start}
+    await world.call("RescheduleAppointment", patient, request_id=uuid4(), **where)
+
+
+async def by_clinic(world: World, patient: Person, at: PracticeOf, start: datetime) -> None:
+    visit = await world.book(patient, at, start + 6 * TEN)
+    where = {"appointment_id": visit.appointment_id, "start_time": start}
+    await world.call("RescheduleAppointment", at.owner, request_id=uuid4(), **where)
+
+
+@pytest.mark.parametrize("take", [World.book, by_hold, by_family, by_series, by_move, by_clinic])
+async def test_a_lapsed_visit_keeps_its_patient_from_nothing(
+    world: World, clock: MovableClock, take: Taking
 ) -> None:
     _, patient, start, visit = await prepared(world)
     elsewhere = await world.practice()
     refusal = await refused(world.book(patient, elsewhere, start))
     assert refusal.reason == "PATIENT_BUSY"
     clock.advance(TEN)
-    await world.book(patient, elsewhere, start)
+    await take(world, patient, elsewhere, start)
     async with world.db.transaction(patient.caller) as tx:
         row = await progress.find(tx, visit)
     assert (row["status"], row["cancelled_by"]) == ("cancelled", "platform")
     assert row["payment_status"] == "voided"
+
+
+async def test_a_lapsed_visit_keeps_its_patient_from_no_offer(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    _, patient, start, visit = await prepared(world)
+    clock.advance(TEN)
+    day, hours = start.date(), {"earliest": {"hours": 10}, "latest": {"hours": 10}}
+    elsewhere = {"practice_id": (await world.practice()).practice_id}
+    wish = {"from_date": day, "until_date": day, **elsewhere, **hours}
+    await world.call("JoinWaitlist", patient, request_id=uuid4(), **wish)
+    await jobs.sweep(worker)
+    while not (entry := (await world.call("ListMyWaitlist", patient)).entries[0]).HasField("offer"):
+        assert await jobs.offer(worker)
+    assert entry.offer.start_time.seconds == int(start.timestamp())
+    offered = {"request_id": uuid4(), "offer_id": entry.offer.offer_id}
+    await world.call("AcceptOffer", patient, **offered)
+    async with world.db.transaction(patient.caller) as tx:
+        assert (await progress.find(tx, visit))["status"] == "cancelled"
+
+
+async def test_a_lapsed_visit_keeps_no_missed_one_from_coming_back(
+    world: World, clock: MovableClock
+) -> None:
+    practice, other, patient = await world.practice(), await world.practice(), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    missed = await world.book(patient, practice, start)
+    changed = {"appointment_id": missed.appointment_id}
+    clock.set(start)
+    await world.call("MarkNoShow", practice.doctor, request_id=uuid4(), **changed)
+    clock.set(start - TEN / 2)
+    await begin(world, patient, other, start)
+    clock.advance(TEN)
+    await world.call("UndoNoShow", practice.doctor, request_id=uuid4(), **changed)
 
 
 async def test_a_patient_calls_off_what_they_do_not_pay(world: World) -> None:

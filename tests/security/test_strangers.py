@@ -80,8 +80,8 @@ async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
     await add(owner, "calendar", **doctor)
     await add(owner, "claim", claim_id=hold_id, kind="hold", **doctor, **time, **until)
     ids = {"clinic_id": practice.clinic_id, "practice_id": practice.practice_id, **doctor}
-    ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "holder_id": holder}
-    await add(owner, "hold", **ids, **time, **until)
+    ids |= {"visit_type_id": practice.visit_type_id, "hold_id": hold_id, "claim_id": hold_id}
+    await add(owner, "hold", **ids, holder_id=holder, **time, **until)
 
 
 async def add_waiting(owner: Any, practice: Practice, patient: UUID) -> None:

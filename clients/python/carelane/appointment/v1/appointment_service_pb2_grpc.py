@@ -177,8 +177,10 @@ class AppointmentServiceServicer:
     def HoldSlot(self, request, context):
         """HoldSlot keeps a time for the calling patient for some minutes, while they
         fill in or pay. Nobody else is offered it, by any visit type; the caller
-        still is, and books it with or without naming the hold. At most three
-        holds of a patient live at once; one in the way of a new one makes way.
+        still is, and books it with or without naming the hold, also when the
+        practice's notice has begun meanwhile. A seat of a group is held like any
+        time and counts as a seat. At most three holds of a patient live at once;
+        one in the way of a new one makes way.
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS

@@ -75,8 +75,10 @@ class AppointmentServiceStub:
     HoldSlot: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]
     """HoldSlot keeps a time for the calling patient for some minutes, while they
     fill in or pay. Nobody else is offered it, by any visit type; the caller
-    still is, and books it with or without naming the hold. At most three
-    holds of a patient live at once; one in the way of a new one makes way.
+    still is, and books it with or without naming the hold, also when the
+    practice's notice has begun meanwhile. A seat of a group is held like any
+    time and counts as a seat. At most three holds of a patient live at once;
+    one in the way of a new one makes way.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
@@ -228,8 +230,10 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     HoldSlot: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]  # type: ignore[assignment]
     """HoldSlot keeps a time for the calling patient for some minutes, while they
     fill in or pay. Nobody else is offered it, by any visit type; the caller
-    still is, and books it with or without naming the hold. At most three
-    holds of a patient live at once; one in the way of a new one makes way.
+    still is, and books it with or without naming the hold, also when the
+    practice's notice has begun meanwhile. A seat of a group is held like any
+    time and counts as a seat. At most three holds of a patient live at once;
+    one in the way of a new one makes way.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
@@ -402,8 +406,10 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_appointment_service_pb2.HoldSlotResponse, _abc.Awaitable[_appointment_service_pb2.HoldSlotResponse]]:
         """HoldSlot keeps a time for the calling patient for some minutes, while they
         fill in or pay. Nobody else is offered it, by any visit type; the caller
-        still is, and books it with or without naming the hold. At most three
-        holds of a patient live at once; one in the way of a new one makes way.
+        still is, and books it with or without naming the hold, also when the
+        practice's notice has begun meanwhile. A seat of a group is held like any
+        time and counts as a seat. At most three holds of a patient live at once;
+        one in the way of a new one makes way.
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
