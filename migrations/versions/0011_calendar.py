@@ -36,7 +36,8 @@ OWN = "user_id = (SELECT app_user())"
 def upgrade() -> None:
     op.execute(TABLES)
     protect("calendar_feed")
-    allow("calendar_feed", "carelane_app", "SELECT, INSERT, UPDATE, DELETE", OWN)
+    change = "UPDATE (token_hash, create_time)"
+    allow("calendar_feed", "carelane_app", f"SELECT, INSERT, {change}, DELETE", OWN)
     op.execute(LOOKUP)
 
 

@@ -1,7 +1,7 @@
 """Visits as iCalendar (RFC 5545, and 5546 for what is sent about one visit)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from server.calendar.zones import DAY, vtimezone
 
 PRODUCT = "-//Carelane//Carelane//EN"
 REFRESH = timedelta(hours=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUSES = {"pending_payment": "TENTATIVE", "cancelled": "CANCELLED"}
 
 Visit = Mapping[str, Any] | asyncpg.Record
@@ -19,8 +20,7 @@ Visit = Mapping[str, Any] | asyncpg.Record
 
 def of_visit(visit: Visit) -> str:
     """Write one visit as an invitation, or as its withdrawal."""
-    event = _event(visit, visit["doctor_name"])
-    event.add("organizer", _address(visit["clinic_id"], visit["clinic_name"]))
+    event = _event(visit, _doctor(visit))
     patient = _address(visit["patient_id"], visit["patient_name"] or "")
     patient.params["PARTSTAT"] = vText("ACCEPTED")
     event.add("attendee", patient)
@@ -29,8 +29,8 @@ def of_visit(visit: Visit) -> str:
 
 
 def of_patient(visits: Sequence[Visit]) -> str:
-    """Write a patient's visits as a feed."""
-    return _feed(visits, [_event(visit, visit["doctor_name"]) for visit in visits])
+    """Write the visits of an account's patients as a feed."""
+    return _feed(visits, [_event(visit, _doctor(visit)) for visit in visits])
 
 
 def of_doctor(visits: Sequence[Visit]) -> str:
@@ -57,12 +57,17 @@ def _calendar(method: str) -> Calendar:
 
 
 def _written(calendar: Calendar, visits: Sequence[Visit], events: Sequence[Event]) -> str:
-    """Put zones and events into a calendar; a zone reaches as far as the visits in it."""
+    """Put zones and events into a calendar; a zone reaches as far as the visits in it.
+
+    One without visits has a zone all the same, since a calendar must hold something.
+    """
     for name in sorted({visit["time_zone"] for visit in visits}):
         here = [visit for visit in visits if visit["time_zone"] == name]
         since = min(visit["start_time"] for visit in here) - DAY
         until = max(visit["end_time"] for visit in here) + DAY
         calendar.add_component(vtimezone(ZoneInfo(name), since, until))
+    if not visits:
+        calendar.add_component(vtimezone(ZoneInfo("UTC"), EPOCH, EPOCH))
     for event in events:
         calendar.add_component(event)
     written: bytes = calendar.to_ical()
@@ -85,9 +90,17 @@ def _event(visit: Visit, other: str) -> Event:
     event.add("location", f"{visit['clinic_name']}, {visit['clinic_address']}")
     event.add("status", STATUSES.get(visit["status"], "CONFIRMED"))
     event.add("class", "PRIVATE")
+    event.add("organizer", _address(visit["clinic_id"], visit["clinic_name"]))
     if visit["status"] == "cancelled":
         event.add("transp", "TRANSPARENT")
     return event
+
+
+def _doctor(visit: Visit) -> str:
+    """Name the doctor, and of a dependant also who comes: the account has visits of several."""
+    if visit["patient_id"] == visit["account_id"]:
+        return str(visit["doctor_name"])
+    return f"{visit['doctor_name']} ({visit['patient_name']})"
 
 
 def _address(thing_id: object, name: str) -> vCalAddress:

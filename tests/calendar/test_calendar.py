@@ -9,12 +9,14 @@ import pytest
 from icalendar import Calendar, Event
 
 from server.core.clock import MovableClock
+from tests.calendar import rfc5545
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 
 def read(text: str) -> Calendar:
-    assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
+    """Read a calendar with the library, after one that follows the standard to the letter."""
+    rfc5545.read(text)
     return Calendar.from_ical(text)  # type: ignore[return-value]
 
 
@@ -75,6 +77,20 @@ async def test_a_visit_is_an_invitation_in_the_clinics_time(visited: Visited) ->
     assert not event.errors
 
 
+async def test_a_move_has_the_same_uid_and_a_higher_sequence(visited: Visited) -> None:
+    before = only_event(await visited.file(visited.patient))
+    for days in (1, 2):
+        start = visited.start + timedelta(days=days)
+        moved = {"appointment_id": visited.visit.appointment_id, "start_time": start}
+        await visited.world.call(
+            "RescheduleAppointment", visited.patient, request_id=uuid4(), **moved
+        )
+        after = only_event(await visited.file(visited.patient))
+        assert after["uid"] == before["uid"]
+        assert after["sequence"] == before["sequence"] + days
+        assert after["dtstart"].dt == start
+
+
 async def test_a_change_has_the_same_uid_and_a_higher_sequence(visited: Visited) -> None:
     before = only_event(await visited.file(visited.patient))
     await visited.change("ConfirmAppointment", visited.practice.doctor)
@@ -113,6 +129,24 @@ async def test_a_patients_feed_has_their_visits_with_those_called_off(visited: V
     text = await feed(world, token)
     assert read(text)["method"] == "PUBLISH"
     assert only_event(text)["status"] == "CANCELLED"
+
+
+async def test_visits_of_dependants_say_who_comes(world: World) -> None:
+    practice, guardian = await world.practice(), await world.person()
+    child = await world.dependant(guardian)
+    start = practice.at(tomorrow(practice), 10)
+    visit = await world.book(guardian, practice, start, patient_id=child)
+    await world.book(guardian, practice, start + timedelta(hours=1))
+    calendar = read(await feed(world, (await rotate(world, guardian)).token))
+    summaries = [str(event["summary"]) for event in calendar.events]
+    assert summaries == [
+        "Consultation: Dr. Meera Nair (Kiran Rao)",
+        "Consultation: Dr. Meera Nair",
+    ]
+    event = only_event(await Visited(world, practice, guardian, visit).file(guardian))
+    assert (str(event["summary"]), event["attendee"].params["CN"]) == (summaries[0], "Kiran Rao")
+    event, _ = read(await feed(world, (await rotate(world, practice.doctor)).token)).events
+    assert event["summary"] == "Consultation: Kiran R."
 
 
 async def test_a_feed_has_every_zone_of_its_visits_once(visited: Visited) -> None:
@@ -245,3 +279,13 @@ async def test_names_with_signs_of_the_format_stay_names(world: World) -> None:
     event = only_event(await Visited(world, practice, patient, visit).file(patient))
     assert event["attendee"].params["CN"] == 'Asha "Ash"; Rao: ^n,\\'
     assert event["organizer"].params["CN"] == "Lakeside Clinic"
+
+
+async def test_text_is_escaped_and_folded(world: World) -> None:
+    name = 'कार्डियोलॉजी; "first", then\\and; ' * 4
+    practice, patient = await world.practice(name=name), await world.person()
+    visit = await world.book(patient, practice, practice.at(tomorrow(practice), 10))
+    calendar = rfc5545.read(await Visited(world, practice, patient, visit).file(patient))
+    (event,) = calendar.of_kind("VEVENT")
+    assert event.properties["SUMMARY"].text() == f"{name}: Dr. Meera Nair"
+    assert event.properties["LOCATION"].text() == "Lakeside Clinic, 1 Lake Road, Kochi"
