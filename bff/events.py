@@ -21,6 +21,12 @@ from bff.visit import visit_of
 
 HEARTBEAT: Final = 15.0  # seconds; proxies give up after thirty or sixty
 MEDIA_TYPE: Final = "text/event-stream"
+DESCRIPTION: Final = (
+    "Server-sent events: the `data` of each is a message as JSON. The first one is the whole state,"
+    " on a connection that begins again, too: events have no ids, and `Last-Event-ID` is not read."
+    " An event of the type `problem` is the last one; its data is a problem document. While nothing"
+    " happens a comment comes every 15 seconds."
+)
 _HEADERS: Final = [
     (b"content-type", MEDIA_TYPE.encode()),
     (b"cache-control", b"no-store"),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 
 from bff import text_fields
+from bff.events import DESCRIPTION as EVENTS
 from bff.events import MEDIA_TYPE
 from bff.names import camel
 from bff.openapi.comments import comment
@@ -114,8 +115,11 @@ def _words(rpc: MethodDescriptor) -> tuple[str, str]:
 
 def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
     schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
+    description = comment(rpc.output_type.full_name) or "Done."
+    if rpc.server_streaming:
+        description = f"{description}\n\n{EVENTS}"
     return {
-        "description": comment(rpc.output_type.full_name) or "Done.",
+        "description": description,
         "content": {_media_type(route, rpc): {"schema": schema}},
     }
 

@@ -64,6 +64,10 @@ def late(minutes: int) -> pb.WatchQueueResponse:
     return pb.WatchQueueResponse(change=queue_pb2.QueueChange(late_minutes=minutes))
 
 
+def whole(minutes: int) -> pb.WatchQueueResponse:
+    return pb.WatchQueueResponse(queue=queue_pb2.Queue(late_minutes=minutes))
+
+
 async def parts(answer: httpx.Response) -> AsyncIterator[str]:
     """Answer the parts of the stream, without the blank line between them."""
     text = ""
@@ -93,6 +97,18 @@ async def test_each_message_is_an_event_as_soon_as_it_comes(
         assert data(await anext(read))["change"]["lateMinutes"] == 10
         assert [part async for part in read] == []
     assert queue.asked == [PATH.split("/")[3]]
+
+
+async def test_a_browser_that_connects_again_gets_the_whole_state_first(
+    browser: httpx.AsyncClient, queue: Queue
+) -> None:
+    for minutes in (5, 10):
+        queue.put(whole(minutes), late(minutes + 1), None)
+        async with browser.stream("GET", PATH, headers={"Last-Event-ID": "1"}) as answer:
+            state, change = [data(part) async for part in parts(answer)]
+        assert state["queue"]["lateMinutes"] == minutes
+        assert change["change"]["lateMinutes"] == minutes + 1
+    assert len(queue.asked) == 2
 
 
 async def test_what_fails_before_the_first_message_is_a_problem(
@@ -152,3 +168,6 @@ async def test_the_document_says_that_events_come(browser: httpx.AsyncClient) ->
     described = (await browser.get("/openapi.json")).json()
     success = described["paths"]["/api/queues/{practiceId}/live"]["get"]["responses"]["200"]
     assert [*success["content"]] == ["text/event-stream"]
+    for promised in ("whole state", "`Last-Event-ID`", "`problem`", "every 15 seconds"):
+        assert promised in success["description"]
+    assert events.HEARTBEAT == 15

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -157,6 +157,32 @@ async def test_many_watchers_cost_one_query_a_second(
         count = len(reads)
         await asyncio.sleep(1.2)
         assert len(reads) == count, "a queue that nobody watches is read"
+
+
+async def test_a_slow_reader_gets_what_it_missed_as_one_and_keeps_nothing_open(
+    live_day: Day, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.01)
+    db, practice = live_day.world.db, live_day.practice
+    async with db.transaction(practice.doctor.caller) as tx:
+        found = await days.find_practice(tx, practice.practice_id)
+    seen = watching.Watching(db)
+    async with aclosing(seen.steps(found, never)) as steps:
+        first = await anext(steps)
+        for minutes in range(1, 21):
+            fields = {"practice_id": practice.practice_id, "late_minutes": minutes}
+            await live_day.call("RunningLate", **fields)
+        await asyncio.sleep(0.1)
+        lasting = "state LIKE 'idle in%' AND xact_start < now() - interval '0.1 s'"
+        assert not await owner.fetch(f"SELECT FROM pg_stat_activity WHERE {lasting}")
+        second = await anext(steps)
+    assert (first.before, second.before) == (None, first.after)
+    assert second.after.queue.late is not None
+    assert second.after.queue.late.minutes == 20
+
+
+async def never() -> None:
+    """Refuse nobody."""
 
 
 async def test_strangers_do_not_watch(live_day: Day, stub: Any) -> None:
