@@ -90,6 +90,16 @@ def lock_clinic(clinic_id: UUID) -> Lock:
     )
 
 
+def lock_clinic_of(practice_id: UUID) -> Lock:
+    """Lock those of the practice's clinic."""
+    return Lock(
+        "SELECT FROM calendar WHERE doctor_id IN (SELECT p.doctor_id FROM practice p"
+        " JOIN practice o USING (clinic_id) WHERE o.practice_id = {})"
+        " ORDER BY doctor_id FOR UPDATE",
+        practice_id,
+    )
+
+
 async def add_closure(
     tx: Transaction,
     clinic_id: UUID,

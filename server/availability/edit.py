@@ -1,6 +1,6 @@
 """Reading and replacing a practice's hours."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import Uuid, any_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from server.availability.hours import DAY, Hours, Rule, Window, covered, local_day, spans
+from server.availability.hours import DAY, Hours, Rule, Span, Window, covered, local_day, spans
 from server.availability.models import DateOverride, ExtraOpening, WeeklyRule
 from server.availability.models import Hours as HoursRow
 from server.availability.schedule import extras_of, hours_of, overrides_of, rules_of
@@ -29,6 +29,7 @@ class PracticeHours:
 
     practice_id: UUID
     clinic_id: UUID
+    doctor_id: UUID
     hours: Hours
     today: date
     revision: int
@@ -138,7 +139,8 @@ async def set_hours(
     """
     new = changed(old, rules, overrides, extras)
     if not allow_stranded:
-        refuse(await would_strand(tx, old, new), "rules")
+        visits = await would_strand(tx, old, new)
+        refuse(visits, _cause(new.hours, visits))
     saved = await _save(tx, new)
     _record(tx, saved)
     return saved
@@ -163,7 +165,7 @@ async def would_strand(tx: Transaction, old: PracticeHours, new: PracticeHours) 
     A visit that is outside the old ones already is not stranded by the change.
     """
     visits = await coming(tx, old.practice_id)
-    stranded = _outside(visits, new.hours) - _outside(visits, old.hours)
+    stranded = set(outside(visits, new.hours)) - set(outside(visits, old.hours))
     return sorted(stranded, key=lambda visit: (visit.span, visit.appointment_id))
 
 
@@ -221,14 +223,25 @@ def _record(tx: Transaction, saved: PracticeHours) -> None:
     )
 
 
-def _outside(visits: list[Visit], hours: Hours) -> set[Visit]:
-    """Answer those of the visits that are not inside the hours."""
+def outside(
+    visits: Sequence[Visit], hours: Hours, taken: Callable[[Span], Span] = lambda span: span
+) -> list[Visit]:
+    """Answer those of the visits that are not inside the hours with all that each has `taken`."""
     if not visits:
-        return set()
+        return []
     first = local_day(hours.zone, min(visit.span.start for visit in visits)) - MARGIN
     last = local_day(hours.zone, max(visit.span.end for visit in visits)) + MARGIN
     opened = spans(hours, first, last)
-    return {visit for visit in visits if not covered(opened, visit.span)}
+    return [visit for visit in visits if not covered(opened, taken(visit.span))]
+
+
+def _cause(hours: Hours, visits: Sequence[Visit]) -> str:
+    """Name what opens, or does not, on the day of the first of the visits."""
+    days = (local_day(hours.zone, visit.span.start) for visit in visits[:1])
+    overridden = list(hours.overrides)
+    return next(
+        (f"overrides[{overridden.index(day)}]" for day in days if day in overridden), "rules"
+    )
 
 
 def _check_days(field: str, days: Iterable[date], today: date) -> None:
@@ -245,6 +258,7 @@ def _practice_hours(row: asyncpg.Record, now: datetime) -> PracticeHours:
     return PracticeHours(
         practice_id=UUID(int=row["practice_id"].int),
         clinic_id=UUID(int=row["clinic_id"].int),
+        doctor_id=UUID(int=row["doctor_id"].int),
         hours=replace(hours, overrides=coming, extras=extras),
         today=today,
         revision=row["revision"] or 0,

@@ -13,7 +13,6 @@ from server.availability.edit import PracticeHours
 from server.availability.explanation import Explanation
 from server.availability.hours import Rule, Window
 from server.availability.service import DaySlots
-from server.availability.stranded import Visit
 from server.core import wire
 from server.core.errors import InvalidField
 
@@ -98,15 +97,6 @@ def _from_visit(row: Record) -> explanation_pb2.TakingVisit:
         patient_name=row["full_name"] or "",
         start_time=wire.from_time(row["start_time"]),
         end_time=wire.from_time(row["end_time"]),
-    )
-
-
-def from_stranded(visit: Visit) -> explanation_pb2.StrandedVisit:
-    """Write a visit that a change would leave outside."""
-    return explanation_pb2.StrandedVisit(
-        appointment_id=str(visit.appointment_id),
-        start_time=wire.from_time(visit.span.start),
-        end_time=wire.from_time(visit.span.end),
     )
 
 

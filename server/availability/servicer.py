@@ -15,16 +15,19 @@ from server.availability import (
     edit,
     explanation,
     messages,
+    preview,
+    preview_messages,
     service,
     time_off,
     travel,
+    visit_type_edit,
     visit_type_messages,
 )
 from server.availability.holidays import Kept
 from server.core import rpc, wire
 from server.core.db import Database, Reader, Transaction
 from server.core.errors import EtagMismatch
-from server.core.paging import MAX_SIZE, Pager
+from server.core.paging import Pager
 from server.directory import visit_types
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -95,7 +98,9 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
             old = await visit_types.find(tx, visit_type_id)
             _check_etag(request.etag, visit_type_messages.etag(old["revision"]))
-            row = await visit_types.replace(tx, old, rules, currency)
+            row = await visit_type_edit.replace(
+                tx, old, rules, currency, allow_stranded=request.allow_stranded
+            )
             saved = visit_type_messages.from_row(row)
             return tx.answer(pb.UpdateVisitTypeResponse(visit_type=saved))
 
@@ -223,18 +228,14 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     async def PreviewScheduleChange(
         self, request: pb.PreviewScheduleChangeRequest, context: Context
     ) -> pb.PreviewScheduleChangeResponse:
-        rules = messages.to_rules(request.rules)
-        overrides = messages.to_overrides(request.overrides)
-        extras = messages.to_extras(request.extra_openings)
-        practice_id = wire.to_optional_id(request.practice_id, "practice_id")
-        async with self._db.transaction(rpc.caller()) as tx:
-            old = await edit.find_hours(tx, practice_id)
-            new = edit.changed(old, rules, overrides, extras)
-            visits = await edit.would_strand(tx, old, new)
-        return pb.PreviewScheduleChangeResponse(
-            stranded_visits=map(messages.from_stranded, visits[:MAX_SIZE]),
-            stranded_count=len(visits),
-        )
+        change = preview_messages.to_change(request)
+        lock = preview_messages.to_lock(request)
+        async with preview.rolled_back(self._db, rpc.caller(), lock) as tx:
+            found = await edit.find_hours(tx, wire.to_id(request.practice_id, "practice_id"))
+            shown = preview_messages.to_shown(request, found)
+            with preview_messages.named(request):
+                effect = await preview.effect(tx, shown, change(tx, found))
+        return preview_messages.from_effect(effect)
 
     async def SetTravelTime(
         self, request: pb.SetTravelTimeRequest, context: Context

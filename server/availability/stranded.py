@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy import TIMESTAMP, Uuid, bindparam, func, or_, select
 
 from server.appointment import queries as appointment
@@ -17,18 +18,33 @@ class StrandsAppointments(FailedPrecondition):
 
     reason = "STRANDS_APPOINTMENTS"
 
+    def __init__(self, visits: Sequence["Visit"], field: str) -> None:
+        super().__init__(
+            f"{len(visits)} booked visits would be outside of what is open;"
+            " move or cancel them, or say that they may stay.",
+            fields=((field, "must leave the booked visits in, or allow_stranded be set"),),
+            metadata={"count": str(len(visits))},
+        )
+        self.visits = visits
+
 
 class Visit(NamedTuple):
     """A visit that is still to take place."""
 
     appointment_id: UUID
     span: Span
+    visit_type_id: UUID
+    session_id: UUID | None
 
 
 _VISIT = appointment.coming_visits()
-_COMING = select(_VISIT.c.appointment_id, _VISIT.c.start_time, _VISIT.c.end_time).where(
-    _VISIT.c.end_time > func.app_now()
-)
+_COMING = select(
+    _VISIT.c.appointment_id,
+    _VISIT.c.start_time,
+    _VISIT.c.end_time,
+    _VISIT.c.visit_type_id,
+    _VISIT.c.session_id,
+).where(_VISIT.c.end_time > func.app_now())
 _OF_PRACTICE = sql(_COMING.where(_VISIT.c.practice_id == bindparam("practice")))
 _DOCTOR, _CLINIC, _PRACTICE = (
     bindparam(name, type_=Uuid) for name in ("doctor", "clinic", "practice")
@@ -47,7 +63,7 @@ _BETWEEN = sql(
 async def coming(tx: Transaction, practice_id: UUID) -> list[Visit]:
     """Read the visits to come at a practice that the caller works at."""
     rows = await tx.all(_OF_PRACTICE, practice=practice_id)
-    return [Visit(row[0], Span(row[1], row[2])) for row in rows]
+    return [_visit(row) for row in rows]
 
 
 async def between(
@@ -65,19 +81,18 @@ async def between(
     since, until = min(span.start for span in wanted), max(span.end for span in wanted)
     whose = {"doctor": doctor, "clinic": clinic, "practice": practice}
     rows = await tx.all(_BETWEEN, since=since, until=until, **whose)
-    visits = (Visit(row[0], Span(row[1], row[2])) for row in rows)
+    visits = map(_visit, rows)
     return [visit for visit in visits if _is_in(visit.span, wanted)]
 
 
 def refuse(visits: Sequence[Visit], field: str) -> None:
     """Raise StrandsAppointments, naming the field, when there are any."""
     if visits:
-        raise StrandsAppointments(
-            f"{len(visits)} booked visits would be outside of what is open;"
-            " move or cancel them, or say that they may stay.",
-            fields=((field, "must leave the booked visits in, or allow_stranded be set"),),
-            metadata={"count": str(len(visits))},
-        )
+        raise StrandsAppointments(visits, field)
+
+
+def _visit(row: Record) -> Visit:
+    return Visit(row[0], Span(row[1], row[2]), row[3], row[4])
 
 
 def _is_in(visit: Span, spans: list[Span]) -> bool:

@@ -10,7 +10,7 @@ from google.type import money_pb2
 
 from carelane.availability.v1 import explanation_pb2, visit_type_pb2
 from server.core.clock import MovableClock
-from tests.availability.test_availability import override, rule, slots
+from tests.availability.test_availability import rule, slots
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
@@ -163,7 +163,7 @@ async def test_travel_is_between_two_clinics_of_the_doctor(world: World) -> None
     assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
 
 
-@pytest.mark.parametrize("rpc_name", ["SetTravelTime", "ListTravelTimes", "PreviewScheduleChange"])
+@pytest.mark.parametrize("rpc_name", ["SetTravelTime", "ListTravelTimes"])
 async def test_only_who_signs_in_edits(world: World, rpc_name: str) -> None:
     assert (await refused(world.call(rpc_name))).code is grpc.StatusCode.UNAUTHENTICATED
 
@@ -258,32 +258,6 @@ async def test_what_does_not_exist_is_not_explained(world: World) -> None:
         assert refusal.code is grpc.StatusCode.NOT_FOUND
     refusal = await refused(world.call("ExplainTime", practice_id=practice.practice_id))
     assert list(refusal.fields) == ["start_time"]
-
-
-async def test_a_preview_names_the_visits_that_would_be_stranded_and_saves_nothing(
-    world: World,
-) -> None:
-    practice = await world.practice()
-    day, at = tomorrow(practice), {"practice_id": practice.practice_id}
-    visits = [
-        await world.book(await world.person(), practice, practice.at(day, hour)) for hour in (9, 11)
-    ]
-    shorter = {"rules": [rule(weekday, 10, 17) for weekday in range(1, 8)]}
-    before = await world.call("GetAvailability", practice.doctor, **at)
-    for person in (practice.doctor, practice.owner):
-        preview = await world.call("PreviewScheduleChange", person, **at, **shorter)
-        stranded = [each.appointment_id for each in preview.stranded_visits]
-        assert (stranded, preview.stranded_count) == ([visits[0].appointment_id], 1)
-    assert await world.call("GetAvailability", practice.doctor, **at) == before
-    closed = {"overrides": [override(day)]}
-    preview = await world.call("PreviewScheduleChange", practice.doctor, **at, **closed)
-    assert preview.stranded_count == 2
-    for stranger in (await world.person(), (await world.practice()).doctor):
-        refusal = await refused(world.call("PreviewScheduleChange", stranger, **at, **shorter))
-        assert refusal.code is grpc.StatusCode.NOT_FOUND
-    late = {"overrides": [override(day - 9 * DAY)]}
-    refusal = await refused(world.call("PreviewScheduleChange", practice.doctor, **at, **late))
-    assert list(refusal.fields) == ["overrides[0].date"]
 
 
 async def test_a_group_takes_as_many_as_may_come_at_one_start(world: World) -> None:

@@ -88,7 +88,7 @@ async def test_a_doctor_sees_who_is_stranded_before_the_hours_change(
     visit = await practice.take(patient, (await practice.slots(patient, days=3))[-1])
     mornings = [open_on(day, 6, 7) for day in DAYS]
     preview = f"/api/practices/{practice.practice_id}/schedule-preview"
-    seen = await practice.doctor.send("POST", preview, rules=mornings)
+    seen = await practice.doctor.send("POST", preview, hours={"rules": mornings})
     assert [each["appointmentId"] for each in seen["strandedVisits"]] == [visit["appointmentId"]]
     hours = "/api/doctor/availability"
     answer = await practice.doctor.request(

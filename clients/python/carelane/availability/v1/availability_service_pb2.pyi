@@ -280,6 +280,7 @@ class UpdateVisitTypeRequest(_message.Message):
     VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    ALLOW_STRANDED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID of this request; a repeat with it changes nothing and gets the same
     answer.
@@ -288,6 +289,8 @@ class UpdateVisitTypeRequest(_message.Message):
     """The visit type."""
     etag: _builtins.str
     """From the visit type that was read; empty to overwrite."""
+    allow_stranded: _builtins.bool
+    """Saves although booked visits do not fit the new rules."""
     @_builtins.property
     def rules(self) -> _visit_type_pb2.BookingRules:
         """How it is booked."""
@@ -299,10 +302,11 @@ class UpdateVisitTypeRequest(_message.Message):
         visit_type_id: _builtins.str = ...,
         rules: _visit_type_pb2.BookingRules | None = ...,
         etag: _builtins.str = ...,
+        allow_stranded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "request_id", b"request_id", "rules", b"rules", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stranded", b"allow_stranded", "etag", b"etag", "request_id", b"request_id", "rules", b"rules", "visit_type_id", b"visit_type_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -932,16 +936,85 @@ Global___ExplainTimeResponse: _TypeAlias = ExplainTimeResponse  # noqa: Y015
 
 @_typing.final
 class PreviewScheduleChangeRequest(_message.Message):
-    """PreviewScheduleChangeRequest is the whole availability as it would be."""
+    """PreviewScheduleChangeRequest is an edit of a practice's schedule, as it would
+    be saved.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PRACTICE_ID_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
+    TIME_OFF_FIELD_NUMBER: _builtins.int
+    CLOSURE_FIELD_NUMBER: _builtins.int
+    PUBLIC_HOLIDAYS_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_FIELD_NUMBER: _builtins.int
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    practice_id: _builtins.str
+    """The practice."""
+    visit_type_id: _builtins.str
+    """Whose free times are compared; empty for the visit type that is changed, or
+    else the practice's default one.
+    """
+    days: _builtins.int
+    """How many local days are compared; 0 means 7."""
+    @_builtins.property
+    def hours(self) -> Global___HoursChange:
+        """As SetAvailability would save it."""
+
+    @_builtins.property
+    def time_off(self) -> Global___TimeOffChange:
+        """As AddTimeOff."""
+
+    @_builtins.property
+    def closure(self) -> Global___ClosureChange:
+        """As AddClosure."""
+
+    @_builtins.property
+    def public_holidays(self) -> Global___PublicHolidaysChange:
+        """As SetPublicHolidays."""
+
+    @_builtins.property
+    def visit_type(self) -> Global___VisitTypeChange:
+        """As UpdateVisitType."""
+
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """The first local day of those that are compared; unset for today."""
+
+    def __init__(
+        self,
+        *,
+        practice_id: _builtins.str = ...,
+        hours: Global___HoursChange | None = ...,
+        time_off: Global___TimeOffChange | None = ...,
+        closure: Global___ClosureChange | None = ...,
+        public_holidays: Global___PublicHolidaysChange | None = ...,
+        visit_type: Global___VisitTypeChange | None = ...,
+        visit_type_id: _builtins.str = ...,
+        from_date: _date_pb2.Date | None = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "closure", b"closure", "from_date", b"from_date", "hours", b"hours", "public_holidays", b"public_holidays", "time_off", b"time_off", "visit_type", b"visit_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "closure", b"closure", "days", b"days", "from_date", b"from_date", "hours", b"hours", "practice_id", b"practice_id", "public_holidays", b"public_holidays", "time_off", b"time_off", "visit_type", b"visit_type", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["hours", "time_off", "closure", "public_holidays", "visit_type"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___PreviewScheduleChangeRequest: _TypeAlias = PreviewScheduleChangeRequest  # noqa: Y015
+
+@_typing.final
+class HoursChange(_message.Message):
+    """HoursChange is the whole availability as it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
     RULES_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
     EXTRA_OPENINGS_FIELD_NUMBER: _builtins.int
-    practice_id: _builtins.str
-    """The practice; empty for the calling doctor's only one."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.WeeklyRule]:
         """Hours of every week."""
@@ -957,18 +1030,147 @@ class PreviewScheduleChangeRequest(_message.Message):
     def __init__(
         self,
         *,
-        practice_id: _builtins.str = ...,
         rules: _abc.Iterable[_availability_pb2.WeeklyRule] | None = ...,
         overrides: _abc.Iterable[_availability_pb2.DateOverride] | None = ...,
         extra_openings: _abc.Iterable[_availability_pb2.ExtraOpening] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_openings", b"extra_openings", "overrides", b"overrides", "practice_id", b"practice_id", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_openings", b"extra_openings", "overrides", b"overrides", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PreviewScheduleChangeRequest: _TypeAlias = PreviewScheduleChangeRequest  # noqa: Y015
+Global___HoursChange: _TypeAlias = HoursChange  # noqa: Y015
+
+@_typing.final
+class TimeOffChange(_message.Message):
+    """TimeOffChange is time off that would be added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    EVERYWHERE_FIELD_NUMBER: _builtins.int
+    everywhere: _builtins.bool
+    """Of the practice's doctor at all clinics, which only the doctor may; otherwise
+    at this practice.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From this instant."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Up to, not including, this one."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        everywhere: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "everywhere", b"everywhere", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeOffChange: _TypeAlias = TimeOffChange  # noqa: Y015
+
+@_typing.final
+class ClosureChange(_message.Message):
+    """ClosureChange is a closure that would be added to the practice's clinic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_DATE_FIELD_NUMBER: _builtins.int
+    LAST_DATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def first_date(self) -> _date_pb2.Date:
+        """The first local day."""
+
+    @_builtins.property
+    def last_date(self) -> _date_pb2.Date:
+        """The last local day, included."""
+
+    def __init__(
+        self,
+        *,
+        first_date: _date_pb2.Date | None = ...,
+        last_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_date", b"first_date", "last_date", b"last_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosureChange: _TypeAlias = ClosureChange  # noqa: Y015
+
+@_typing.final
+class PublicHolidaysChange(_message.Message):
+    """PublicHolidaysChange is which holidays the practice's clinic would keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBSERVED_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    SUBDIVISION_FIELD_NUMBER: _builtins.int
+    OPEN_ON_FIELD_NUMBER: _builtins.int
+    observed: _builtins.bool
+    """Whether the clinic would be closed on public holidays at all."""
+    country_code: _builtins.str
+    """ISO 3166-1 alpha-2; empty for the clinic's own country."""
+    subdivision: _builtins.str
+    """ISO 3166-2 code of a part of the country, without the country's."""
+    @_builtins.property
+    def open_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the holidays on which the clinic would be open all the same."""
+
+    def __init__(
+        self,
+        *,
+        observed: _builtins.bool = ...,
+        country_code: _builtins.str = ...,
+        subdivision: _builtins.str = ...,
+        open_on: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "observed", b"observed", "open_on", b"open_on", "subdivision", b"subdivision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublicHolidaysChange: _TypeAlias = PublicHolidaysChange  # noqa: Y015
+
+@_typing.final
+class VisitTypeChange(_message.Message):
+    """VisitTypeChange is how a visit type of the practice would be booked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIT_TYPE_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    visit_type_id: _builtins.str
+    """The visit type."""
+    @_builtins.property
+    def rules(self) -> _visit_type_pb2.BookingRules:
+        """How it would be booked."""
+
+    def __init__(
+        self,
+        *,
+        visit_type_id: _builtins.str = ...,
+        rules: _visit_type_pb2.BookingRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules", "visit_type_id", b"visit_type_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VisitTypeChange: _TypeAlias = VisitTypeChange  # noqa: Y015
 
 @_typing.final
 class PreviewScheduleChangeResponse(_message.Message):
@@ -978,21 +1180,41 @@ class PreviewScheduleChangeResponse(_message.Message):
 
     STRANDED_VISITS_FIELD_NUMBER: _builtins.int
     STRANDED_COUNT_FIELD_NUMBER: _builtins.int
+    ADDED_SLOTS_FIELD_NUMBER: _builtins.int
+    ADDED_COUNT_FIELD_NUMBER: _builtins.int
+    REMOVED_SLOTS_FIELD_NUMBER: _builtins.int
+    REMOVED_COUNT_FIELD_NUMBER: _builtins.int
     stranded_count: _builtins.int
+    """How many they are in all."""
+    added_count: _builtins.int
+    """How many they are in all."""
+    removed_count: _builtins.int
     """How many they are in all."""
     @_builtins.property
     def stranded_visits(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.StrandedVisit]:
-        """The visits that it would leave outside the hours, by start, at most 200."""
+        """The visits for which saving it would be refused, by start, at most 200."""
+
+    @_builtins.property
+    def added_slots(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.Slot]:
+        """The times that would become free on the days that are compared, at most 200."""
+
+    @_builtins.property
+    def removed_slots(self) -> _containers.RepeatedCompositeFieldContainer[_availability_pb2.Slot]:
+        """The free times that would be free no more, at most 200."""
 
     def __init__(
         self,
         *,
         stranded_visits: _abc.Iterable[_explanation_pb2.StrandedVisit] | None = ...,
         stranded_count: _builtins.int = ...,
+        added_slots: _abc.Iterable[_availability_pb2.Slot] | None = ...,
+        added_count: _builtins.int = ...,
+        removed_slots: _abc.Iterable[_availability_pb2.Slot] | None = ...,
+        removed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stranded_count", b"stranded_count", "stranded_visits", b"stranded_visits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_count", b"added_count", "added_slots", b"added_slots", "removed_count", b"removed_count", "removed_slots", b"removed_slots", "stranded_count", b"stranded_count", "stranded_visits", b"stranded_visits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -182,11 +182,15 @@ class AvailabilityServiceServicer:
 
     def UpdateVisitType(self, request, context):
         """UpdateVisitType replaces the rules of a kind of visit; visits that are
-        booked stay as they are. The doctor of the practice may, and the clinic's
-        owner and managers. Atomic; idempotent by request_id.
+        booked stay as they are. An edit by which some would not be inside the hours
+        with the new length and buffers, or more would come to a group than its new
+        capacity, is refused unless `allow_stranded` is set. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
-        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,11 +320,13 @@ class AvailabilityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreviewScheduleChange(self, request, context):
-        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
-        the booked visits that it would leave outside the hours. For those who may
-        set the hours. Reads only.
+        """PreviewScheduleChange runs an edit of hours, time off, closures, public
+        holidays or a visit type without saving it, and shows which booked visits it
+        would strand, and which free times appear and vanish. For those who may make
+        the edit. Reads only.
 
-        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        Errors: those of the edit, but for STRANDS_APPOINTMENTS: NOT_FOUND
+        (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,11 +68,15 @@ class AvailabilityServiceStub:
     """
     UpdateVisitType: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]
     """UpdateVisitType replaces the rules of a kind of visit; visits that are
-    booked stay as they are. The doctor of the practice may, and the clinic's
-    owner and managers. Atomic; idempotent by request_id.
+    booked stay as they are. An edit by which some would not be inside the hours
+    with the new length and buffers, or more would come to a group than its new
+    capacity, is refused unless `allow_stranded` is set. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
-    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
     """
     ListVisitTypes: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]
     """ListVisitTypes shows the kinds of visit of a practice by name, also the
@@ -158,11 +162,13 @@ class AvailabilityServiceStub:
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
     PreviewScheduleChange: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]
-    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
-    the booked visits that it would leave outside the hours. For those who may
-    set the hours. Reads only.
+    """PreviewScheduleChange runs an edit of hours, time off, closures, public
+    holidays or a visit type without saving it, and shows which booked visits it
+    would strand, and which free times appear and vanish. For those who may make
+    the edit. Reads only.
 
-    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    Errors: those of the edit, but for STRANDS_APPOINTMENTS: NOT_FOUND
+    (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
     SetTravelTime: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]
     """SetTravelTime says how long the calling doctor is on the way between two of
@@ -218,11 +224,15 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     """
     UpdateVisitType: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.UpdateVisitTypeRequest, _availability_service_pb2.UpdateVisitTypeResponse]  # type: ignore[assignment]
     """UpdateVisitType replaces the rules of a kind of visit; visits that are
-    booked stay as they are. The doctor of the practice may, and the clinic's
-    owner and managers. Atomic; idempotent by request_id.
+    booked stay as they are. An edit by which some would not be inside the hours
+    with the new length and buffers, or more would come to a group than its new
+    capacity, is refused unless `allow_stranded` is set. The doctor of the
+    practice may, and the clinic's owner and managers. Atomic; idempotent by
+    request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
-    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+    REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+    (STRANDS_APPOINTMENTS).
     """
     ListVisitTypes: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.ListVisitTypesRequest, _availability_service_pb2.ListVisitTypesResponse]  # type: ignore[assignment]
     """ListVisitTypes shows the kinds of visit of a practice by name, also the
@@ -308,11 +318,13 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
     PreviewScheduleChange: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.PreviewScheduleChangeRequest, _availability_service_pb2.PreviewScheduleChangeResponse]  # type: ignore[assignment]
-    """PreviewScheduleChange runs a SetAvailability without saving it, and shows
-    the booked visits that it would leave outside the hours. For those who may
-    set the hours. Reads only.
+    """PreviewScheduleChange runs an edit of hours, time off, closures, public
+    holidays or a visit type without saving it, and shows which booked visits it
+    would strand, and which free times appear and vanish. For those who may make
+    the edit. Reads only.
 
-    Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+    Errors: those of the edit, but for STRANDS_APPOINTMENTS: NOT_FOUND
+    (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
     SetTravelTime: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.SetTravelTimeRequest, _availability_service_pb2.SetTravelTimeResponse]  # type: ignore[assignment]
     """SetTravelTime says how long the calling doctor is on the way between two of
@@ -395,11 +407,15 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.UpdateVisitTypeResponse, _abc.Awaitable[_availability_service_pb2.UpdateVisitTypeResponse]]:
         """UpdateVisitType replaces the rules of a kind of visit; visits that are
-        booked stay as they are. The doctor of the practice may, and the clinic's
-        owner and managers. Atomic; idempotent by request_id.
+        booked stay as they are. An edit by which some would not be inside the hours
+        with the new length and buffers, or more would come to a group than its new
+        capacity, is refused unless `allow_stranded` is set. The doctor of the
+        practice may, and the clinic's owner and managers. Atomic; idempotent by
+        request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
-        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH).
+        REQUEST_ID_REUSED), ABORTED (ETAG_MISMATCH), FAILED_PRECONDITION
+        (STRANDS_APPOINTMENTS).
         """
 
     @_abc_1.abstractmethod
@@ -551,11 +567,13 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _availability_service_pb2.PreviewScheduleChangeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.PreviewScheduleChangeResponse, _abc.Awaitable[_availability_service_pb2.PreviewScheduleChangeResponse]]:
-        """PreviewScheduleChange runs a SetAvailability without saving it, and shows
-        the booked visits that it would leave outside the hours. For those who may
-        set the hours. Reads only.
+        """PreviewScheduleChange runs an edit of hours, time off, closures, public
+        holidays or a visit type without saving it, and shows which booked visits it
+        would strand, and which free times appear and vanish. For those who may make
+        the edit. Reads only.
 
-        Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
+        Errors: those of the edit, but for STRANDS_APPOINTMENTS: NOT_FOUND
+        (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """
 
     @_abc_1.abstractmethod

@@ -174,7 +174,9 @@ Global___TakingVisit: _TypeAlias = TakingVisit  # noqa: Y015
 
 @_typing.final
 class StrandedVisit(_message.Message):
-    """StrandedVisit is a booked visit that a change would leave outside the hours."""
+    """StrandedVisit is a booked visit that a change would leave outside of what is
+    open.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
