@@ -61,12 +61,13 @@ PROBLEMS: Final[dict[str, Any]] = {
     },
     "FieldProblem": {
         "type": "object",
+        "description": "A field of the request that breaks a rule.",
         "required": ["field", "rule"],
         "properties": {
             "field": {
                 "type": "string",
                 "description": "Path of the field; empty for the request as a whole.",
-                "examples": ["rules[3].endTime"],
+                "examples": ["rules[3].window.end"],
             },
             "rule": {"type": "string", "description": "The rule that it breaks."},
         },

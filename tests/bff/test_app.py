@@ -1,6 +1,7 @@
 """What surrounds the routes: origins, headers, health, numbers, documentation, settings."""
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,6 @@ from bff.route import Route
 from bff.routes import ROUTES
 from bff.settings import Settings
 
-# RPCs that are for programs: streams, and what only machines ask.
-NOT_OVER_REST: set[str] = set()
 ORIGIN = "https://app.example.com"
 
 
@@ -152,7 +151,7 @@ def contract() -> set[str]:
 def test_every_rpc_has_a_route_and_every_route_an_rpc() -> None:
     routed = {route.rpc for route in ROUTES}
     assert len(contract()) > 30
-    assert routed == {rpc for rpc in contract() if rpc not in NOT_OVER_REST}
+    assert routed == contract()
 
 
 def test_every_operation_is_described_and_says_how_it_fails() -> None:
@@ -166,11 +165,17 @@ def test_every_operation_is_described_and_says_how_it_fails() -> None:
 
 def test_every_schema_and_property_is_described() -> None:
     for name, schema in document(ROUTES)["components"]["schemas"].items():
-        if name in {"FieldProblem"}:
-            continue
         assert schema["description"], name
         for field, inner in schema.get("properties", {}).items():
             assert inner["description"], (name, field)
+
+
+def test_every_reason_of_a_refusal_is_explained() -> None:
+    for name, operation in operations().items():
+        for status, response in operation["responses"].items():
+            reasons = re.findall(r"^- `(\w+)`: *(.*)$", response["description"], re.M)
+            assert all(text for _, text in reasons), (name, status)
+            assert reasons or int(status) < 400, (name, status)
 
 
 def test_lists_and_links_of_comments_can_be_read() -> None:
