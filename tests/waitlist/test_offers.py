@@ -281,7 +281,7 @@ async def test_the_same_request_twice_at_once_gets_one_answer(stage: Stage) -> N
 
 
 async def test_accepting_declining_and_leaving_at_once_have_one_winner(stage: Stage) -> None:
-    for _ in range(8):
+    for _ in range(4):
         await stage.open()
         first = await stage.join(latest={"hours": 10})
         await stage.work()
@@ -300,7 +300,7 @@ async def test_accepting_declining_and_leaving_at_once_have_one_winner(stage: St
 
 
 async def test_an_offer_and_bookings_at_once_give_each_time_to_one(stage: Stage) -> None:
-    for _ in range(5):
+    for _ in range(3):
         await stage.open()
         waiting = [await stage.join() for _ in range(2)]
         others = [await stage.world.person() for _ in range(8)]
