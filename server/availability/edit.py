@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from server.availability.hours import DAY, Hours, Rule, Span, Window, covered, local_day, spans
 from server.availability.models import DateOverride, ExtraOpening, WeeklyRule
 from server.availability.models import Hours as HoursRow
-from server.availability.schedule import extras_of, hours_of, overrides_of, rules_of
+from server.availability.opening import extras_of, overrides_of, rules_of
+from server.availability.schedule import hours_of
 from server.availability.slots import MARGIN
 from server.availability.stranded import Visit, coming, refuse
 from server.core.db import Feed, Transaction, sql

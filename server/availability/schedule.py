@@ -1,7 +1,7 @@
 """Read what decides whether a time can be booked: one query, whatever the number of days."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import starmap
@@ -12,15 +12,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from sqlalchemy import (
     ARRAY,
-    DATE,
     TIMESTAMP,
-    ColumnElement,
-    ScalarSelect,
     Uuid,
     any_,
     bindparam,
     case,
-    cast,
+    exists,
     func,
     literal,
     or_,
@@ -31,111 +28,39 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from server.appointment import queries as appointment
 from server.availability.holidays import Kept, closed_days
-from server.availability.hours import DAY, Hours, Rule, Span, Window
+from server.availability.hours import DAY, Hours, Rule, Span, Window, local_day
 from server.availability.models import (
     Claim,
-    Closure,
-    DateOverride,
-    ExtraOpening,
-    PublicHolidays,
     TimeOff,
     TravelTime,
-    WeeklyRule,
+)
+from server.availability.opening import (
+    YESTERDAY,
+    closures_of,
+    extras_of,
+    holidays_of,
+    overrides_of,
+    rules_of,
 )
 from server.availability.slots import MARGIN, Booked, Limits, Schedule, Terms
 from server.core.db import Reader, sql
 from server.directory import queries as directory
-
-_YESTERDAY = cast(func.app_now() - timedelta(days=1), DATE)  # today in every zone, or before it
-
-
-def rules_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select the weekly rules of a practice as one value; `hours_of` reads it."""
-    return (
-        select(
-            func.jsonb_agg(
-                func.jsonb_build_array(
-                    WeeklyRule.weekday,
-                    WeeklyRule.start_minute,
-                    WeeklyRule.end_minute,
-                    WeeklyRule.valid_from,
-                    WeeklyRule.valid_until,
-                )
-            )
-        )
-        .where(WeeklyRule.practice_id == practice_id)
-        .scalar_subquery()
-    )
-
-
-def overrides_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select its overrides from the day `first` to `last` as one value."""
-    return (
-        select(
-            func.jsonb_agg(
-                func.jsonb_build_array(DateOverride.day, DateOverride.starts, DateOverride.ends)
-            )
-        )
-        .where(
-            DateOverride.practice_id == practice_id,
-            DateOverride.day.between(bindparam("first", type_=DATE), bindparam("last", type_=DATE)),
-        )
-        .scalar_subquery()
-    )
-
-
-def extras_of(practice_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select its extra openings from the day `first` to `last` as one value."""
-    return (
-        select(
-            func.jsonb_agg(
-                func.jsonb_build_array(
-                    ExtraOpening.day, ExtraOpening.start_minute, ExtraOpening.end_minute
-                )
-            )
-        )
-        .where(
-            ExtraOpening.practice_id == practice_id,
-            ExtraOpening.day.between(bindparam("first", type_=DATE), bindparam("last", type_=DATE)),
-        )
-        .scalar_subquery()
-    )
-
-
-def closures_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select the closures of a clinic from now, or the day `first`, to `last` as one value."""
-    return (
-        select(func.array_agg(func.row(Closure.first_day, Closure.last_day)))
-        .where(
-            Closure.clinic_id == clinic_id,
-            Closure.first_day <= bindparam("last", type_=DATE),
-            Closure.last_day >= func.least(bindparam("first", type_=DATE), _YESTERDAY),
-        )
-        .scalar_subquery()
-    )
-
-
-def holidays_of(clinic_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
-    """Select which public holidays a clinic keeps as one value."""
-    return (
-        select(
-            func.jsonb_build_array(
-                PublicHolidays.observed,
-                PublicHolidays.country_code,
-                PublicHolidays.subdivision,
-                PublicHolidays.open_on,
-            )
-        )
-        .where(PublicHolidays.clinic_id == clinic_id)
-        .scalar_subquery()
-    )
-
 
 WEEK = timedelta(days=7)
 _PRACTICE, _VISIT = directory.practices(), directory.visit_types()
 _INSTANT = TIMESTAMP(timezone=True)
 _OWN_HOLD = appointment.own_holds()
 
+_FROM, _TO = bindparam("starts_from", type_=_INSTANT), bindparam("starts_to", type_=_INSTANT)
+_BEFORE = func.make_interval(0, 0, 0, 0, 0, _VISIT.c.buffer_before_minutes)
+_AHEAD = func.make_interval(0, 0, 0, 0, 0, _VISIT.c.length_minutes + _VISIT.c.buffer_after_minutes)
+# What a visit that starts from `starts_from` to `starts_to` would take with its buffers; the first
+# condition is for the index: no claim is longer than the margin, no buffer than a day.
+_IN_THE_WAY = (
+    (Claim.start_time > _FROM - (MARGIN + DAY))
+    & (Claim.start_time < _TO + _AHEAD)
+    & (Claim.end_time > _FROM - _BEFORE)
+)
 _BUSY = (
     select(
         func.array_agg(aggregate_order_by(Claim.start_time, Claim.start_time)).label("starts"),
@@ -143,9 +68,7 @@ _BUSY = (
     )
     .where(
         Claim.doctor_id == _PRACTICE.c.doctor_id,
-        Claim.start_time.between(
-            bindparam("since", type_=_INSTANT), bindparam("until", type_=_INSTANT)
-        ),
+        _IN_THE_WAY,
         or_(Claim.expire_time.is_(None), Claim.expire_time > func.app_now()),
         Claim.claim_id.is_distinct_from(bindparam("freed", None, type_=Uuid)),
         Claim.claim_id.not_in(select(_OWN_HOLD.c.claim_id)),
@@ -202,7 +125,7 @@ _READ = (
         extras_of(_PRACTICE.c.practice_id).label("extras"),
         closures_of(_PRACTICE.c.clinic_id).label("closures"),
         holidays_of(_PRACTICE.c.clinic_id).label("holidays"),
-        _YESTERDAY.label("yesterday"),
+        YESTERDAY.label("yesterday"),
         _AWAY.label("away"),
         _TRAVEL.label("travel"),
         _BOOKED.label("booked"),
@@ -218,7 +141,13 @@ _READ = (
     )
     .order_by(_PRACTICE.c.create_time, _PRACTICE.c.practice_id)
 )
-_OF_PRACTICE = sql(_READ.where(_PRACTICE.c.practice_id == _WANTED_PRACTICE))
+# Claims that can expire: an old one, a hold of the caller's own; or a live one, which is busy.
+_EXPIRING = exists().where(
+    Claim.doctor_id == _PRACTICE.c.doctor_id, _IN_THE_WAY, Claim.expire_time.is_not(None)
+)
+_AT_PRACTICE = _READ.where(_PRACTICE.c.practice_id == _WANTED_PRACTICE)
+_OF_PRACTICE = sql(_AT_PRACTICE)
+_OF_START = sql(_AT_PRACTICE.add_columns(_EXPIRING.label("expiring")))
 _OF_DOCTOR = sql(
     _READ.where(
         _PRACTICE.c.doctor_id == bindparam("doctor"),
@@ -232,36 +161,61 @@ _OF_DOCTORS = sql(
 
 @dataclass(frozen=True)
 class Offer:
-    """A visit type of a practice, its schedule, and what a booking copies from them."""
+    """A visit type of a practice, its schedule, and what a booking copies from them.
+
+    `expiring` says that a claim which can expire is in the way of the start that was asked for.
+    """
 
     practice_id: UUID
     doctor_id: UUID
     clinic_id: UUID
+    doctor_name: str
+    clinic_name: str
+    clinic_address: str
     visit_type_id: UUID
     visit_type_name: str
     price: Decimal
     currency_code: str
     schedule: Schedule
+    expiring: bool = False
 
 
-async def of_practice(
+async def of_start(
     reader: Reader,
     practice_id: UUID,
     visit_type_id: UUID | None,
-    first: date,
-    last: date,
+    start: datetime,
     *,
     moved: UUID | None = None,
     freed: UUID | None = None,
 ) -> Offer | None:
-    """Read a visit type, the default one for None; None when it cannot be booked at all."""
+    """Read a visit type, the default one for None; None when it cannot be booked at all.
+
+    Its schedule is that of the local day of `start`, and of taken time it has only what is in the
+    way of a visit then.
+    """
+    day = start.date()  # the zone is not known before
+    bounds = _bounds(day - DAY, day + DAY) | {"starts_from": start, "starts_to": start}
     row = await reader.one(
-        _OF_PRACTICE,
+        _OF_START,
         practice=practice_id,
         visit_type=visit_type_id,
         moved=moved,
         freed=freed,
-        **_bounds(first, last),
+        **bounds,
+    )
+    if row is None:
+        return None
+    day = local_day(ZoneInfo(row["time_zone"]), start)
+    return replace(_offer(row, day, day), expiring=row["expiring"])
+
+
+async def of_practice(
+    reader: Reader, practice_id: UUID, visit_type_id: UUID | None, first: date, last: date
+) -> Offer | None:
+    """Read a visit type, the default one for None; None when it cannot be booked at all."""
+    row = await reader.one(
+        _OF_PRACTICE, practice=practice_id, visit_type=visit_type_id, **_bounds(first, last)
     )
     return _offer(row, first, last) if row else None
 
@@ -326,13 +280,15 @@ def closed_of(row: asyncpg.Record, first: date, last: date) -> tuple[tuple[date,
 def _bounds(first: date, last: date) -> dict[str, Any]:
     """Answer the days whose hours can matter, and the instants whose claims and visits can.
 
-    A claim is shorter than the margin; visits count in whole local weeks.
+    Visits count in whole local weeks.
     """
     return {
         "first": first - MARGIN,
         "last": last + MARGIN,
         "since": datetime.combine(first - WEEK - DAY, time(), UTC),
         "until": datetime.combine(last + WEEK + 2 * DAY, time(), UTC),
+        "starts_from": datetime.combine(first - DAY, time(), UTC),
+        "starts_to": datetime.combine(last + 2 * DAY, time(), UTC),
     }
 
 
@@ -342,6 +298,9 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
         practice_id=row["practice_id"],
         doctor_id=row["doctor_id"],
         clinic_id=row["clinic_id"],
+        doctor_name=row["doctor_name"],
+        clinic_name=row["clinic_name"],
+        clinic_address=row["clinic_address"],
         visit_type_id=row["visit_type_id"],
         visit_type_name=row["visit_type_name"],
         price=row["price"],

@@ -71,18 +71,11 @@ async def find_offer(
 ) -> Offer:
     """Read what decides whether `start` can be booked; NotFound for an unknown practice or type.
 
-    Its schedule has the days around `start`, since the zone is not known before. The visit `moved`
-    does not count, and the time of its claim is free, which is `freed` if it has another id.
+    The visit `moved` does not count, and the time of its claim is free, which is `freed` if it has
+    another id.
     """
-    day = start.date()
-    offer = await schedules.of_practice(
-        reader,
-        practice_id,
-        visit_type_id,
-        day - DAY,
-        day + DAY,
-        moved=moved,
-        freed=freed or moved,
+    offer = await schedules.of_start(
+        reader, practice_id, visit_type_id, start, moved=moved, freed=freed or moved
     )
     if offer is None:
         raise NotFound("There is no such practice or visit type.")

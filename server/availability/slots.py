@@ -106,7 +106,7 @@ class Booked(NamedTuple):
 class Schedule:
     """All that decides whether a start from `first` to `last`, local days, can be booked.
 
-    `busy` is the doctor's taken time at any clinic, over those days and `MARGIN` around; `travel`
+    `busy` is the doctor's taken time at any clinic, as far as it can be in the way then; `travel`
     that at other clinics with the ways there and back. `closed` are days, first and last, on which
     the clinic is, from today on where business days count; `away` is when the doctor is. `booked`
     are the visits of this type on these days and in their weeks.
