@@ -5,10 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, insert, select
+from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, exists, func, select
 
-from server.appointment import following, holding, lapsing, seats
-from server.appointment.models import Appointment, PaymentTransaction
+from server.appointment import alone, following, holding, lapsing, rows, seats
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
 from server.appointment.writes import record
@@ -28,58 +27,16 @@ _KNOWN = exists().where(
     _WHO.c.account_id == func.app_user(),
     _WHO.c.end_time.is_(None),
 )
-_COLUMNS = {
-    Appointment.appointment_id: "appointment",
-    Appointment.clinic_id: "clinic",
-    Appointment.practice_id: "practice",
-    Appointment.doctor_id: "claim_doctor",
-    Appointment.patient_id: "patient",
-    Appointment.visit_type_id: "visit_type",
-    Appointment.visit_type_name: "type_name",
-    Appointment.status: "status",
-    Appointment.expire_time: "claim_expire",
-    Appointment.start_time: "start",
-    Appointment.end_time: "end",
-    Appointment.local_date: "day",
-    Appointment.price: "amount",
-    Appointment.currency_code: "currency",
-    Appointment.reason: "why",
-    Appointment.follows_id: "follows",
-    Appointment.series_id: "series",
-}
 
 
 def _booking(session: ColumnElement[Any], replaced: CTE, taken: CTE) -> Statement:
     """Compile a booking whose session, None for a visit alone, is given, and how time is taken."""
     lapsed = lapsing.lapsed(bindparam("patient", type_=Uuid))
-    values = [bindparam(name, type_=column.type) for column, name in _COLUMNS.items()]
-    visit = (
-        insert(Appointment)
-        .from_select(
-            [*_COLUMNS, Appointment.session_id],
-            select(*values, session).select_from(lapsed).where(_KNOWN),
-        )
-        .returning(Appointment)
-        .cte("visit")
-    )
+    visit = rows.visit(session, once=select(lapsed).where(_KNOWN).subquery("once"))
     ended = select(lapsed.c.visits).scalar_subquery().label("lapsed")
     return sql(
-        view(visit, _payment_of(visit)).add_columns(holding.listed(replaced), ended).add_cte(taken)
+        view(visit, rows.payment(visit)).add_columns(holding.listed(replaced), ended).add_cte(taken)
     )
-
-
-def _payment_of(visit: CTE) -> CTE:
-    values = {
-        PaymentTransaction.transaction_id: bindparam("payment", type_=Uuid),
-        PaymentTransaction.clinic_id: visit.c.clinic_id,
-        PaymentTransaction.appointment_id: visit.c.appointment_id,
-        PaymentTransaction.patient_id: visit.c.patient_id,
-        PaymentTransaction.doctor_id: visit.c.doctor_id,
-        PaymentTransaction.amount: visit.c.price,
-        PaymentTransaction.currency_code: visit.c.currency_code,
-    }
-    made = insert(PaymentTransaction).from_select(list(values), select(*values.values()))
-    return made.returning(PaymentTransaction).cte("payment_made")
 
 
 _REPLACED = holding.replaced()
@@ -111,7 +68,6 @@ async def book(
     check(offer, start, tx.now)
     if pay_within and seats.is_group(offer):
         raise FailedPrecondition("A seat of a group is not kept while the patient pays.")
-    statement = _JOIN if seats.joins(offer, start) else _BOOK
     values = _values(tx, offer, start) | {
         "patient": patient_id,
         "holder": tx.user_id,
@@ -125,13 +81,26 @@ async def book(
     if follows_id:
         values["amount"] = await following.price(tx, follows_id, values)
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
-        row = await tx.one(statement, **statement.only(values))
+        row = await _write(tx, values, joins=seats.joins(offer, start), expiring=offer.expiring)
     if row is None:
         raise NotFound("There is no such patient.")
     holding.record_ended(tx, row["ended_holds"])
     lapsing.record_lapsed(tx, row["lapsed"])
     action = "appointment.booked" if row["status"] == "booked" else "appointment.pending"
     record(tx, action, row, fields=("status",))
+    return row
+
+
+async def _write(
+    tx: Transaction, values: dict[str, Any], *, joins: bool, expiring: bool
+) -> asyncpg.Record | None:
+    """Take the time and write the visit; None when the patient is not the caller's."""
+    row = None
+    if not (joins or expiring or values["hold"]):
+        row = await tx.one(alone.BOOK, **alone.BOOK.only(values))
+    if row is None:
+        statement = _JOIN if joins else _BOOK
+        row = await tx.one(statement, **statement.only(values))
     return row
 
 
@@ -154,4 +123,8 @@ def _values(tx: Transaction, offer: Offer, start: datetime) -> dict[str, Any]:
         "amount": offer.price,
         "currency": offer.currency_code,
         "payment": new_id(tx.now),
+        "time_zone": offer.schedule.zone.key,
+        "doctor_name": offer.doctor_name,
+        "clinic_name": offer.clinic_name,
+        "clinic_address": offer.clinic_address,
     }

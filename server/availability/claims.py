@@ -8,6 +8,7 @@ from sqlalchemy import (
     TIMESTAMP,
     CompoundSelect,
     Delete,
+    FromClause,
     ScalarSelect,
     Select,
     Subquery,
@@ -65,6 +66,11 @@ def claim(giving_way: Select[Any] | CompoundSelect[Any], prefix: str = "claimed"
     )
     # Reading the count makes the deletion come first.
     first = select(func.count().label("n")).select_from(gone).subquery()
+    return taken_once(first, prefix)
+
+
+def taken_once(once: FromClause, prefix: str = "claimed") -> CTE:
+    """Take the time of `claim` for the row of `once`, if there is one."""
     columns = ("claim_id", "doctor_id", "start_time", "end_time", "kind", "expire_time")
     values = select(
         bindparam("claim_id", type_=Uuid),
@@ -73,7 +79,7 @@ def claim(giving_way: Select[Any] | CompoundSelect[Any], prefix: str = "claimed"
         _END,
         bindparam("claim_kind", type_=Claim.kind.type),
         bindparam("claim_expire", type_=_INSTANT),
-    ).where(first.c.n >= 0)
+    ).select_from(once)
     return insert(Claim).from_select(columns, values).returning(Claim.claim_id).cte(prefix)
 
 
