@@ -33,6 +33,15 @@ def coming_visits() -> Subquery:
     )
 
 
+def live_holds() -> Subquery:
+    """The times that are held, by which account and where, as far as the caller may see them."""
+    return (
+        select(Hold.holder_id, Hold.practice_id, Hold.start_time)
+        .where(Hold.expire_time > func.app_now())
+        .subquery("live_holds")
+    )
+
+
 def own_holds() -> Subquery:
     """The claims of the caller's own holds alone: to them the time stays free."""
     own = (Hold.holder_id == func.app_user()) & (Hold.expire_time > func.app_now())

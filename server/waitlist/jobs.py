@@ -14,7 +14,6 @@ from sqlalchemy import Integer, Uuid, any_, bindparam, delete, exists, func, or_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from server.appointment import queries as appointment
-from server.appointment import seats
 from server.availability import service as availability
 from server.core.db import Database, Transaction, sql
 from server.core.errors import NotFound
@@ -91,6 +90,13 @@ def _visits(column: Any) -> Any:
 
 
 _WHO = patients.patients()
+# Of a start with several seats the account may hold one already, which another would replace.
+_HOLD = appointment.live_holds()
+_HELD = (
+    select(func.array_agg(_HOLD.c.start_time))
+    .where(_HOLD.c.holder_id == _WHO.c.account_id, _HOLD.c.practice_id == bindparam("practice"))
+    .scalar_subquery()
+)
 WAITING = sql(
     select(
         WaitlistEntry.entry_id,
@@ -103,6 +109,7 @@ WAITING = sql(
         WaitlistEntry.from_date,
         WaitlistEntry.until_date,
         _OFFERED.label("offered"),
+        _HELD.label("held"),
         _visits(_VISIT.c.start_time).label("busy_starts"),
         _visits(_VISIT.c.end_time).label("busy_ends"),
     )
@@ -235,7 +242,7 @@ async def _free_times(
                 visit_type_id=type_id,
                 days=days,
             )
-            if found and not seats.is_group(found[0].offer):  # a seat of a group is not held
+            if found:
                 free[type_id] = Free.of(found)
     return free
 

@@ -55,6 +55,7 @@ def suits(entry: Mapping[str, Any], free: Free, start: datetime) -> bool:
         and entry["earliest_minute"] <= local.hour * 60 + local.minute <= entry["latest_minute"]
         and entry["from_date"] <= local.date() <= entry["until_date"]
         and start not in (entry["offered"] or ())
+        and start not in (entry["held"] or ())
         and not _busy(entry, start, start + free.length)
     )
 

@@ -159,6 +159,36 @@ async def test_two_free_times_go_to_two_people(stage: Stage) -> None:
     assert starts == [stage.at(10), stage.at(10, 30)]
 
 
+async def test_each_seat_of_a_group_goes_to_one(stage: Stage) -> None:
+    await stage.open(capacity=2)
+    people = [await stage.join(latest={"hours": 10}) for _ in range(3)]
+    await stage.work()
+    assert await stage.offered(*people) == [True, True, False]
+    await stage.answer("AcceptOffer", people[0])
+    await stage.answer("DeclineOffer", people[1])
+    await stage.work()
+    assert await stage.offered(*people) == [False, False, True]
+    await stage.answer("AcceptOffer", people[2])
+    full = stage.world.book(await stage.world.person(), stage.practice, stage.at(10))
+    assert (await refused(full)).reason == "SLOT_TAKEN"
+
+
+async def test_an_account_keeps_the_seat_that_it_was_offered_first(stage: Stage) -> None:
+    await stage.open(capacity=2)
+    guardian = await stage.world.person()
+    for child in [await stage.world.dependant(guardian) for _ in range(2)]:
+        await stage.join(person=guardian, latest={"hours": 10}, patient_id=child)
+    await stage.work()
+    entries = (await stage.world.call("ListMyWaitlist", guardian)).entries
+    assert [entry.HasField("offer") for entry in entries] == [True, False]
+    fields = {"offer_id": entries[0].offer.offer_id, **once()}
+    await stage.world.call("AcceptOffer", guardian, **fields)
+    await jobs.sweep(stage.worker)
+    await stage.work()
+    (entry,) = (await stage.world.call("ListMyWaitlist", guardian)).entries
+    assert start_of(entry.offer) == stage.at(10)
+
+
 async def test_a_time_that_is_free_already_is_offered_to_who_joins(stage: Stage) -> None:
     first = await stage.join()
     await stage.work()
@@ -245,7 +275,7 @@ async def test_an_offer_of_another_does_not_exist(stage: Stage) -> None:
 async def test_an_entry_ends_with_its_last_day(stage: Stage) -> None:
     await stage.fill()
     first = await stage.join()
-    await stage.later(days=3)
+    await stage.later(days=4)
     await jobs.sweep(stage.worker)
     assert (await stage.entry(first)).status == pb.WAITLIST_STATUS_ENDED
 
