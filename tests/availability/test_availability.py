@@ -1,14 +1,17 @@
 """Opening hours and free times, as doctors, front desks and patients call them."""
 
-from datetime import date, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
 from google.type import date_pb2, timeofday_pb2
 
 from carelane.availability.v1 import availability_pb2 as pb
+from carelane.availability.v1 import explanation_pb2
 from server.availability import service
 from server.availability.hours import Rule, Window
 from server.core.clock import MovableClock
@@ -168,6 +171,9 @@ async def test_an_edit_that_strands_a_visit_is_refused_unless_allowed(world: Wor
         ({"overrides": [override(date(2190, 1, 1))] * 2}, "overrides[1].date"),
         ({"rules": [rule(1, 9, 10)] * 201}, "rules"),
         ({"overrides": [override(date(2190, 1, 1))] * 751}, "overrides"),
+        ({"overrides": [override(date(2190, 1, 1))] * 10_000}, "overrides"),
+        ({"extra_openings": [pb.ExtraOpening(date=override(date(2190, 1, 1)).date,
+                                             window=window(9, 10))] * 10_000}, "extra_openings"),
         ({"rules": [rule(1, 9, 10, valid_from=date_pb2.Date(year=2027, month=2, day=2),
                          valid_until=date_pb2.Date(year=2027, month=2, day=1))]},
          "rules[0].valid_until"),
@@ -212,6 +218,38 @@ async def test_slots_come_by_practice_in_each_clinic_s_own_zone(world: World) ->
         "GetSlots", doctor_id=kochi.doctor.user_id, practice_id=london.practice_id, from_date=day
     )
     assert {each.practice_id for each in one.days} == {str(london.practice_id)}
+
+
+async def test_a_clinic_s_own_zone_decides_for_whomever_and_wherever(
+    world: World, clock: MovableClock
+) -> None:
+    """The server is in Kathmandu, the patient in Kolkata, the doctor's other clinic in London.
+
+    On 8 March 2026 New York goes to summer time, London does not.
+    """
+    new_york = await world.practice(zone="America/New_York")
+    london = await world.practice(doctor=new_york.doctor, zone="Europe/London")
+    assert time.tzname[0] == "+0545"
+    clock.set(datetime(2026, 3, 6, 12, tzinfo=UTC))
+    sunday, patient = date(2026, 3, 8), await world.person()
+    found = await slots(world, new_york, practice_id=new_york.practice_id, from_date=sunday, days=1)
+    assert (found[0], found[-1], len(found)) == ("08 09:00", "08 16:30", 16)
+    in_kolkata = datetime(2026, 3, 8, 18, 30, tzinfo=ZoneInfo("Asia/Kolkata"))
+    visit = await world.book(patient, new_york, in_kolkata)
+    assert visit.time_zone == "America/New_York"
+    assert visit.start_time.ToDatetime(tzinfo=new_york.zone) == new_york.at(sunday, 9)
+    assert in_kolkata == datetime(2026, 3, 8, 13, tzinfo=UTC) == london.at(sunday, 13)
+    found = await slots(world, london, practice_id=london.practice_id, from_date=sunday, days=1)
+    assert (len(found), "08 13:00" in found) == (15, False)
+    asked = {"practice_id": new_york.practice_id}
+    for start, number in (
+        (datetime(2026, 3, 7, 13, 30, tzinfo=UTC), explanation_pb2.BOOKING_RULE_OUTSIDE_HOURS),
+        (datetime(2026, 3, 7, 14, 0, tzinfo=UTC), 0),
+        (datetime(2026, 3, 8, 12, 30, tzinfo=UTC), explanation_pb2.BOOKING_RULE_OUTSIDE_HOURS),
+        (datetime(2026, 3, 8, 13, 30, tzinfo=UTC), 0),
+    ):
+        told = await world.call("ExplainTime", start_time=start, **asked)
+        assert told.explanation.rule == number
 
 
 async def test_without_a_day_slots_start_today_at_the_clinic(

@@ -79,6 +79,20 @@ def test_london_keeps_nine_o_clock_over_both_changes() -> None:
         ]
 
 
+def test_london_skips_the_hour_that_does_not_exist_and_offers_the_double_one_once() -> None:
+    assert starts("Europe/London", date(2026, 3, 29), w("00:30", "03:00")) == [
+        "00:30+0000",
+        "02:00+0100",
+        "02:30+0100",
+    ]
+    assert starts("Europe/London", date(2026, 10, 25), w("00:30", "02:30")) == [
+        "00:30+0100",
+        "01:00+0100",
+        "01:30+0100",
+        "02:00+0000",
+    ]
+
+
 def test_a_window_that_starts_in_a_gap_begins_at_the_first_instant_there_is() -> None:
     hours = Hours(ZoneInfo("Europe/London"), (), {date(2026, 3, 29): (w("01:30", "03:00"),)})
     (span,) = spans(hours, date(2026, 3, 29), date(2026, 3, 29))
@@ -90,6 +104,17 @@ def test_kolkata_s_grid_is_on_the_local_hour() -> None:
         "08:00+0530",
         "09:00+0530",
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [("Asia/Kolkata", "+0530"), ("Asia/Kathmandu", "+0545"), ("America/Sao_Paulo", "-0300")],
+)
+def test_kolkata_kathmandu_and_sao_paulo_have_neither_gap_nor_fold(zone: str, offset: str) -> None:
+    for first in (date(2026, 3, 1), date(2026, 10, 1)):
+        for n in range(45):
+            found = starts(zone, first + timedelta(days=n), w("00:00", "00:00"), 60)
+            assert found == [f"{hour:02}:00{offset}" for hour in range(24)]
 
 
 def test_kathmandu_s_quarter_hour_zone_keeps_the_local_grid() -> None:
@@ -112,15 +137,34 @@ def test_lord_howe_changes_by_half_an_hour() -> None:
     ]
 
 
-def test_casablanca_goes_back_for_ramadan() -> None:
-    before, after = date(2026, 2, 14), date(2026, 2, 16)
-    assert starts("Africa/Casablanca", before, w("09:00", "09:30")) == ["09:00+0100"]
-    assert starts("Africa/Casablanca", after, w("09:00", "09:30")) == ["09:00+0000"]
+def test_casablanca_goes_back_for_ramadan_and_forward_after_it() -> None:
+    assert starts("Africa/Casablanca", date(2026, 2, 15), w("01:30", "04:00")) == [
+        "01:30+0100",
+        "02:00+0100",
+        "02:30+0100",
+        "03:00+0000",
+        "03:30+0000",
+    ]
+    assert starts("Africa/Casablanca", date(2026, 3, 22), w("01:30", "04:00")) == [
+        "01:30+0000",
+        "03:00+0100",
+        "03:30+0100",
+    ]
 
 
 def test_sao_paulo_has_no_summer_time_any_more() -> None:
     assert starts("America/Sao_Paulo", date(2018, 11, 20), w("09:00", "09:30")) == ["09:00-0200"]
     assert starts("America/Sao_Paulo", date(2026, 11, 20), w("09:00", "09:30")) == ["09:00-0300"]
+
+
+def test_sao_paulo_offered_the_last_hour_of_its_summer_once() -> None:
+    """At midnight the clocks went back to eleven: the day before had 25 hours."""
+    assert starts("America/Sao_Paulo", date(2018, 2, 17), w("22:30", "00:30")) == [
+        "22:30-0200",
+        "23:00-0200",
+        "23:30-0200",
+        "00:00-0300",
+    ]
 
 
 def test_a_midnight_that_does_not_exist_is_no_trouble() -> None:
@@ -144,6 +188,25 @@ def test_a_window_past_midnight_belongs_to_the_day_it_starts() -> None:
     assert span == Span(
         at("Asia/Kolkata", "2026-06-01 22:00"), at("Asia/Kolkata", "2026-06-02 02:00")
     )
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "window", "expected"),
+    [
+        ("America/New_York", date(2026, 3, 7), ("23:30", "03:30"),
+         ["23:30-0500", "00:00-0500", "00:30-0500", "01:00-0500", "01:30-0500", "03:00-0400"]),
+        ("America/New_York", date(2026, 10, 31), ("23:30", "02:30"),
+         ["23:30-0400", "00:00-0400", "00:30-0400", "01:00-0400", "01:30-0400", "02:00-0500"]),
+        ("Australia/Lord_Howe", date(2026, 10, 3), ("23:30", "03:00"),
+         ["23:30+1030", "00:00+1030", "00:30+1030", "01:00+1030", "01:30+1030", "02:30+1100"]),
+        ("Australia/Lord_Howe", date(2026, 4, 4), ("23:30", "02:30"),
+         ["23:30+1100", "00:00+1100", "00:30+1100", "01:00+1100", "01:30+1100", "02:00+1030"]),
+    ],
+)  # fmt: skip
+def test_a_window_past_midnight_meets_the_change_of_the_clocks(
+    zone: str, day: date, window: tuple[str, str], expected: list[str]
+) -> None:
+    assert starts(zone, day, w(*window)) == expected
 
 
 def test_equal_ends_are_the_whole_day_in_real_hours() -> None:
