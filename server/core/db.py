@@ -1,7 +1,7 @@
 """Access to PostgreSQL: statements on a pool, and transactions in the name of a caller."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,6 +15,7 @@ from server.core.access import ANONYMOUS, Caller
 from server.core.clock import Clock
 from server.core.errors import (
     AlreadyExists,
+    Conflict,
     Error,
     InvalidField,
     Replay,
@@ -23,20 +24,18 @@ from server.core.errors import (
     Unavailable,
 )
 from server.core.statement import Statement, sql
+from server.core.turns import Turns
 from server.core.writes import Feed, Once, Writes
 
 __all__ = ["Database", "Feed", "Lock", "RequestIdReused", "Transaction", "refusing", "sql"]
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 ACQUIRE_SECONDS = 5.0
+LOCK_SECONDS = 10
 _GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
 _STOPPING = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
 # A wait that was cut off by a limit or by hand, and a server that has become a replica.
-_GAVE_UP = (
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
+_GAVE_UP = (asyncpg.QueryCanceledError, asyncpg.ReadOnlySQLTransactionError)
 _FULL = (asyncpg.TooManyConnectionsError, asyncpg.OutOfMemoryError, asyncpg.DiskFullError)
 _CUT_OFF = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -54,6 +53,7 @@ class Lock:
         if not all(isinstance(value, UUID) for value in ids):
             raise TypeError("a lock takes UUID objects only: they go into the SQL text")
         self.text = template.format(*(f"'{value}'" for value in ids))
+        self.first = ids[0] if ids else None
 
 
 class _Connection(asyncpg.Connection):
@@ -122,9 +122,10 @@ class Transaction(Reader):
 class Database(Reader):
     """A pool of connections of one role; `connect` opens it."""
 
-    def __init__(self, pool: Any, clock: Clock) -> None:
+    def __init__(self, pool: Any, clock: Clock, size: int = 10) -> None:
         self.clock = clock
         self._pool = pool
+        self._turns = Turns(max(1, size - size // 4), LOCK_SECONDS)
 
     @classmethod
     async def connect(cls, dsn: str, clock: Clock, *, size: int = 10) -> "Database":
@@ -142,12 +143,12 @@ class Database(Reader):
                     "timezone": "UTC",
                     "statement_timeout": "30s",
                     # so that one calendar that is stuck does not keep every connection for long
-                    "lock_timeout": "10s",
+                    "lock_timeout": f"{LOCK_SECONDS}s",
                     "idle_in_transaction_session_timeout": "60s",
                     "application_name": "carelane",
                 },
             )
-        return cls(pool, clock)
+        return cls(pool, clock, size)
 
     async def close(self) -> None:
         """Wait for running transactions and close every connection."""
@@ -175,10 +176,11 @@ class Database(Reader):
         With `once`, a request message with a request_id, its record is written first: a racing
         repeat waits for it, then gets the stored answer (Replay), or REQUEST_ID_REUSED when the
         contents differ. The block must then end in `tx.answer(...)`. Audit rows carry `request_id`,
-        the current call's if it is not given.
+        the current call's if it is not given. Who waits long for `lock` gets Conflict.
         """
         identity = Once.of(once) if once is not None and caller.user_id else None
-        async with self._acquired() as connection:
+        turn = self._turns.turn(lock.first) if lock else nullcontext()
+        async with turn, self._acquired() as connection:
             try:
                 status = await connection.execute(self._begin(caller, lock, identity))
                 if identity and status == "INSERT 0 0":
@@ -242,6 +244,8 @@ def _translated() -> Iterator[None]:
         yield
     except _CUT_OFF as error:
         raise Serialization from error
+    except asyncpg.LockNotAvailableError as error:
+        raise Conflict(retry_after=1) from error
     except (*_GONE, *_STOPPING, *_GAVE_UP, *_FULL) as error:
         raise Unavailable(retry_after=1) from error
 

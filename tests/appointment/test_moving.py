@@ -1,7 +1,7 @@
 """Moving a visit, cancelling within the policy, and taking a no-show back."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -223,32 +223,76 @@ async def test_a_no_show_stays_after_a_day(visit: Visit, clock: MovableClock) ->
     assert refusal.reason == "TOO_LATE"
 
 
-async def test_racing_ends_and_moves_leave_a_legal_visit(
-    live_world: World, committed: Database
-) -> None:
-    visit = await booked(live_world)
-    turns = asyncio.Semaphore(50)  # as many as wait for a connection without being sent away
-    committed.clock.set(visit.start)  # type: ignore[attr-defined]
+ENDS = {
+    "CancelAppointment": (
+        pb.APPOINTMENT_STATUS_CANCELLED,
+        transaction_pb2.TRANSACTION_STATUS_VOIDED,
+    ),
+    "CompleteAppointment": (
+        pb.APPOINTMENT_STATUS_COMPLETED,
+        transaction_pb2.TRANSACTION_STATUS_SETTLED,
+    ),
+}
 
-    async def attempt(rpc_name: str, number: int) -> str:
-        fields = {"start_time": visit.start + (number % 8 + 1) * HALF_HOUR}
-        more = fields if rpc_name == "RescheduleAppointment" else {}
-        try:
-            async with turns:
-                await visit.call(rpc_name, visit.practice.doctor, **more)
-        except grpc.aio.AioRpcError as error:
-            return Refusal(error).reason
-        return rpc_name
 
-    names = ("CancelAppointment", "RescheduleAppointment", "CompleteAppointment")
+async def attempted(visit: Visit, rpc_name: str, number: int) -> str:
+    """Let the doctor end or move a visit, and answer the RPC or what refused it."""
+    start = {"start_time": visit.start + (number % 8 + 1) * HALF_HOUR}
+    more = start if rpc_name == "RescheduleAppointment" else {}
     try:
-        outcomes = await asyncio.gather(
-            *(attempt(name, n) for n in range(count(10, deep=100)) for name in names)
-        )
+        await visit.call(rpc_name, visit.practice.doctor, **more)
+    except grpc.aio.AioRpcError as error:
+        return Refusal(error).reason
+    return rpc_name
+
+
+async def left_by(visit: Visit, outcomes: list[str]) -> tuple[bool, datetime]:
+    """Check that one of the ends won; answer whether the visit took place, and its start."""
+    (end,) = [outcome for outcome in outcomes if outcome in ENDS]
+    where = {"appointment_id": visit.visit.appointment_id}
+    left = (await visit.world.call("GetAppointment", visit.patient, **where)).appointment
+    assert (left.status, left.transaction.status) == ENDS[end]
+    return end == "CompleteAppointment", left.start_time.ToDatetime(tzinfo=UTC)
+
+
+async def in_a_row(world: World, visits: int) -> list[Visit]:
+    """Book visits one after the other from ten o'clock on."""
+    first = await booked(world)
+    made = [first]
+    for number in range(1, visits):
+        patient = await world.person()
+        row = await world.book(patient, first.practice, first.start + number * HALF_HOUR)
+        made.append(Visit(world, first.practice, patient, row))
+    return made
+
+
+@pytest.mark.parametrize("visits", [1, count(4, deep=12)], ids=["one visit", "many visits"])
+async def test_racing_ends_and_moves_leave_legal_visits(
+    live_world: World, committed: Database, visits: int
+) -> None:
+    many = await in_a_row(live_world, visits)
+    calls = [
+        attempted(visit, name, n)
+        for n in range(count(32, deep=100) // (1 if visits == 1 else 4))
+        for name in (*ENDS, "RescheduleAppointment")
+        for visit in many
+    ]
+    committed.clock.set(many[0].start)  # type: ignore[attr-defined]
+    try:
+        outcomes = await asyncio.gather(*calls)
     finally:
         committed.clock.offset = timedelta(0)  # type: ignore[misc]
-    assert outcomes.count("CancelAppointment") + outcomes.count("CompleteAppointment") == 1
-    assert set(outcomes) <= {*names, "ILLEGAL_STATUS_CHANGE", "INVALID_FIELD"}
+    legal = {"ILLEGAL_STATUS_CHANGE", "INVALID_FIELD", "SLOT_TAKEN", "CONFLICT"}
+    assert set(outcomes) <= {*ENDS, "RescheduleAppointment", *legal}
+    left = [await left_by(visit, outcomes[number::visits]) for number, visit in enumerate(many)]
+    taken = [start for took_place, start in left if took_place]
+    assert len(set(taken)) == len(taken)
+    for start in {start for _, start in left}:
+        again = live_world.book(await live_world.person(), many[0].practice, start)
+        if start in taken:
+            assert (await refused(again)).reason == "SLOT_TAKEN"
+        else:
+            await again
 
 
 async def test_racing_moves_to_one_time_let_one_visit_in(live_world: World) -> None:

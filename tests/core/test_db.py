@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select, text
 from carelane.directory.v1 import directory_service_pb2 as pb
 from server.core.access import ANONYMOUS, Caller
 from server.core.db import Database, Feed, Lock, RequestIdReused, sql
-from server.core.errors import Replay, Serialization, Unavailable
+from server.core.errors import Conflict, Replay, Serialization, Unavailable
 from server.core.schema import Audit
 
 WHO = sql(select(func.app_user().label("user"), func.app_admin().label("admin")))
@@ -239,7 +239,6 @@ async def test_a_connection_that_the_server_ended_while_it_was_idle_is_unavailab
     "error",
     [
         asyncpg.QueryCanceledError,
-        asyncpg.LockNotAvailableError,
         asyncpg.ReadOnlySQLTransactionError,
         asyncpg.AdminShutdownError,
         asyncpg.TooManyConnectionsError,
@@ -251,6 +250,13 @@ async def test_what_passes_by_itself_is_unavailable(db: Database, error: type[Ex
     with pytest.raises(Unavailable):
         async with db.transaction(patient()):
             raise error("for a while")
+
+
+async def test_a_lock_that_is_not_had_in_time_is_a_conflict(db: Database) -> None:
+    with pytest.raises(Conflict) as refusal:
+        async with db.transaction(patient()):
+            raise asyncpg.LockNotAvailableError("for ten seconds")
+    assert refusal.value.retry_after
 
 
 @pytest.mark.parametrize("failure", [asyncio.CancelledError, ValueError])

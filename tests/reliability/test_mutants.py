@@ -18,7 +18,7 @@ from launch.migrate import upgrade
 from launch.postgres import EmbeddedPostgres
 from server.appointment import booking as booking_service
 from server.availability import service as availability
-from server.core import writes
+from server.core import turns, writes
 from server.core.clock import MovableClock
 from server.core.db import Database, Lock
 from server.core.writes import Writes
@@ -52,9 +52,12 @@ def owner(mutated: tuple[str, Any]) -> Any:
 
 
 @pytest.fixture
-async def world(mutated: tuple[str, Any]) -> AsyncIterator[World]:
+async def world(
+    mutated: tuple[str, Any], clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
     dsn, owner = mutated
-    database = await Database.connect(dsn, MovableClock(), size=RIVALS)
+    monkeypatch.setattr(turns, "AT_ONCE", RIVALS)  # as if each came to another process
+    database = await Database.connect(dsn, clock, size=2 * RIVALS)
     made = World(database, await new_city(owner))
     yield made
     await made.channel.close()
