@@ -1,7 +1,8 @@
 """The queue of a practice's day: read in one statement, put in order, with expected waits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -53,6 +54,7 @@ _ENTRY = (
     _visit.c.status,
     _visit.c.start_time,
     _visit.c.end_time,
+    _visit.c.session_id,
     _visit.c.patient_id,
     _visit.c.patient_name,
     _visit.c.visit_type_name,
@@ -115,6 +117,7 @@ _REMEMBER = sql(
         QueueDay.practice_id == bindparam("practice"),
         QueueDay.local_date.between(bindparam("first"), bindparam("last")),
         QueueTicket.consultation_end_time.is_not(None),
+        QueueTicket.booked_minutes > 0,
     )
     .order_by(QueueTicket.consultation_start_time.desc())
     .limit(MOST_REMEMBERED)
@@ -123,7 +126,10 @@ _REMEMBER = sql(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A patient of the day; `token` 0 and times None before they are known."""
+    """A patient of the day; `token` 0 and times None before they are known.
+
+    In a group, `session_id`, the booked minutes are a patient's part of the whole.
+    """
 
     appointment_id: UUID
     state: str
@@ -136,7 +142,7 @@ class Entry:
     check_in_time: datetime | None
     consultation_start_time: datetime | None
     consultation_end_time: datetime | None
-    wait: Wait | None = None
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +181,11 @@ class Queue:
         return sum(entry.state == "waiting" for entry in self.entries[:place])
 
     def lengths(self) -> list[Length]:
-        """Answer the consultations of today that have ended."""
+        """Answer the consultations of today that have ended, of patients who came alone."""
         return [
             Length(entry.booked_minutes, _minutes(start, end), today=True)
             for entry in self.entries
+            if entry.session_id is None
             if (start := entry.consultation_start_time) and (end := entry.consultation_end_time)
         ]
 
@@ -216,7 +223,7 @@ async def read(tx: Transaction, practice_id: UUID, *, zone: ZoneInfo | None = No
     practice = _practice_of(first)
     late = Late(first["late_minutes"], first["late_time"]) if first["late_time"] else None
     grace = first["no_show_grace_minutes"]
-    entries = (_entry(row) for row in rows if row["appointment_id"])
+    entries = _shared([_entry(row) for row in rows if row["appointment_id"]])
     return Queue(
         practice,
         practice.today(tx.now),
@@ -269,7 +276,16 @@ def _entry(row: asyncpg.Record) -> Entry:
         check_in_time=row["check_in_time"],
         consultation_start_time=row["consultation_start_time"],
         consultation_end_time=row["consultation_end_time"],
+        session_id=row["session_id"],
     )
+
+
+def _shared(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Divide the minutes of each group among those who come to it."""
+    coming = Counter(entry.session_id for entry in entries)
+    for entry in entries:
+        parts = coming[entry.session_id] if entry.session_id else 1
+        yield replace(entry, booked_minutes=entry.booked_minutes / parts)
 
 
 def _minutes(start: datetime, end: datetime) -> float:

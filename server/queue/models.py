@@ -44,7 +44,8 @@ class QueueDay(Base):
 class QueueTicket(Base):
     """The token of a patient who checked in, and what became of the waiting.
 
-    `booked_minutes` is the length of the visit as booked, to compare the consultation with.
+    `booked_minutes` is the length of the visit as booked, to compare the consultation with; 0 in a
+    group, whose patients have no length of their own.
     """
 
     __tablename__ = "queue_ticket"

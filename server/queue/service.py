@@ -99,6 +99,7 @@ BEGIN = sql(
 async def check_in(tx: Transaction, appointment_id: UUID) -> Entry:
     """Give a patient who came the next token of the day, under the lock of the appointment."""
     visit = await progress.check_in(tx, appointment_id)
+    length = (visit["end_time"] - visit["start_time"]) / MINUTE
     await tx.all(
         TAKE_TOKEN,
         appointment=appointment_id,
@@ -107,7 +108,7 @@ async def check_in(tx: Transaction, appointment_id: UUID) -> Entry:
         patient=visit["patient_id"],
         doctor=visit["doctor_id"],
         today=visit["local_date"],
-        booked=round((visit["end_time"] - visit["start_time"]) / MINUTE),
+        booked=0 if visit["session_id"] else round(length),
         arrived=tx.now,
     )
     return await day.find(tx, appointment_id)

@@ -159,6 +159,22 @@ async def test_without_history_waits_follow_the_booked_lengths(day: Day) -> None
     assert queue.entries[2].expected_wait.p90_minutes > 60
 
 
+async def test_a_group_shares_its_minutes_and_teaches_nothing(
+    day: Day, clock: MovableClock
+) -> None:
+    day.practice = await day.world.practice(capacity=3)
+    visits = [await day.book() for _ in range(3)] + [await day.book(number=1)]
+    for visit in visits:
+        await day.check_in(visit)
+    queue = await day.queue()
+    assert [entry.expected_wait.p50_minutes for entry in queue.entries] == [0, 10, 20, 30]
+    await day.call_next()
+    clock.advance(timedelta(minutes=90))
+    await day.call("CompleteAppointment", appointment_id=visits[0].appointment_id)
+    queue = await day.queue()
+    assert [entry.expected_wait.p50_minutes for entry in queue.entries[1:]] == [0, 10, 20]
+
+
 async def test_an_empty_day_has_a_queue(day: Day) -> None:
     assert list((await day.queue()).entries) == []
 
