@@ -1,4 +1,4 @@
-"""The write path at less cost: one statement for what a change leaves behind, and who is booked."""
+"""Bookings at less cost: overlap as a comparison of bytes, and who is booked by one function."""
 
 from alembic import op
 
@@ -23,10 +23,45 @@ REVOKE EXECUTE ON FUNCTION own_patient FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION own_patient TO carelane_app;
 """
 
+# An instant of one owner is 24 bytes that sort as the two do (on either side of the year 2000),
+# which costs a fraction of comparing records; so does the constraint.
+BYTES = """
+CREATE TYPE owner_period AS RANGE (SUBTYPE = bytea);
+CREATE FUNCTION period_of(owner uuid, start_time timestamptz, end_time timestamptz)
+RETURNS owner_period LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT public.owner_period(uuid_send(owner) || timestamptz_send(start_time),
+                             uuid_send(owner) || timestamptz_send(end_time))
+$$;
+"""
+RECORDS = """
+CREATE TYPE owner_instant AS (owner uuid, instant timestamptz);
+CREATE TYPE owner_period AS RANGE (SUBTYPE = owner_instant);
+CREATE FUNCTION period_of(owner uuid, start_time timestamptz, end_time timestamptz)
+RETURNS owner_period LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT public.owner_period(ROW(owner, start_time)::public.owner_instant,
+                             ROW(owner, end_time)::public.owner_instant)
+$$;
+"""
+DROP = """
+ALTER TABLE claim DROP CONSTRAINT claim_overlap;
+ALTER TABLE appointment DROP CONSTRAINT appointment_patient_overlap;
+DROP FUNCTION period_of;
+DROP TYPE owner_period;
+"""
+ADD = """
+ALTER TABLE claim ADD CONSTRAINT claim_overlap EXCLUDE USING gist
+  (period_of(doctor_id, start_time, end_time) WITH &&);
+ALTER TABLE appointment ADD CONSTRAINT appointment_patient_overlap EXCLUDE USING gist
+  (period_of(patient_id, start_time, end_time) WITH &&)
+  WHERE (status IN ('pending_payment', 'booked', 'checked_in', 'in_consultation'));
+"""
+
 
 def upgrade() -> None:
+    op.execute(f"{DROP} DROP TYPE owner_instant; {BYTES} {ADD}")
     op.execute(OWN_PATIENT)
 
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION own_patient")
+    op.execute(f"{DROP} {RECORDS} {ADD}")
