@@ -82,7 +82,8 @@ def for_waiting(topic: str, offer: Mapping[str, Any]) -> Words:
 def late(visit: Mapping[str, Any], minutes: int) -> Words:
     """Tell a patient of today how late the doctor is; 0 minutes is on time again."""
     doctor, clinic, when = visit["doctor_name"], visit["clinic_name"], _when(visit)
-    text = f"Your appointment at {clinic} is on {when}."
+    _, whose = _who(visit)
+    text = f"{whose} appointment at {clinic} is on {when}."
     if not minutes:
         return Words("On time again", f"{doctor} is on time again. {text}")
     behind = "1 minute" if minutes == 1 else f"{minutes} minutes"

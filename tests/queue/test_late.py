@@ -83,7 +83,9 @@ async def test_who_has_the_account_is_told_for_a_dependant(
     await say(live_day, 25)
     while await relay.deliver(worker):
         pass
-    assert [title for title, _ in await told(owner, guardian)] == ["Running late"]
+    ((title, body),) = await told(owner, guardian)
+    assert title == "Running late"
+    assert " late today. Kiran Rao's appointment at " in body
 
 
 async def told(owner: Any, person: Person) -> list[tuple[str, str]]:
