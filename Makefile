@@ -36,11 +36,11 @@ migrate: setup ## Bring the database of MIGRATE_DATABASE_URL to the newest schem
 
 .PHONY: test
 test: setup proto-cache ## Run every test with reduced counts (TESTS=tests/auth for a part)
-	@$(BIN)/pytest -n $(WORKERS) -m "not deep" -q $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not deep" -q $(TESTS)
 
 .PHONY: test-deep
 test-deep: setup proto-cache ## Run every test with full counts, the slow ones too
-	@CARELANE_TEST_COUNTS=deep $(BIN)/pytest -n $(WORKERS) -q $(TESTS)
+	@CARELANE_TEST_COUNTS=deep $(BIN)/pytest -n $(WORKERS) --dist loadgroup -q $(TESTS)
 
 .PHONY: bench
 bench: setup ## Measure the platform and its peers on this machine (PARTS="expansion reading booking")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -93,6 +94,13 @@ class Practice:
         """Book a time here, and answer the appointment."""
         asked = {"practiceId": self.practice_id, "startTime": start} | body
         return (await patient.make("/api/appointments", **asked))["appointment"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests here, since one platform is enough."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("platform"))
 
 
 @pytest.fixture(scope="session")
