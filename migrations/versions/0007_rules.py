@@ -19,14 +19,18 @@ ALTER TABLE visit_type
   ADD COLUMN week_visits integer,
   ADD COLUMN week_minutes integer,
   ADD COLUMN retired boolean NOT NULL DEFAULT false,
+  ADD COLUMN follow_up_days integer NOT NULL DEFAULT 7,
+  ADD COLUMN follow_up_price numeric(14, 3) NOT NULL DEFAULT 0,
   ADD COLUMN revision integer NOT NULL DEFAULT 1,
   ADD COLUMN update_time timestamptz NOT NULL DEFAULT app_now(),
   ADD CONSTRAINT visit_type_capacity_check CHECK (capacity BETWEEN 1 AND 1000),
   ADD CONSTRAINT visit_type_limits_check
     CHECK (least(day_visits, day_minutes, week_visits, week_minutes) > 0),
+  ADD CONSTRAINT visit_type_follow_up_check
+    CHECK (follow_up_days >= 0 AND follow_up_price >= 0),
   ADD CONSTRAINT visit_type_retired_check CHECK (NOT (retired AND is_default));
 GRANT UPDATE (from_opening, business_days, capacity, day_visits, day_minutes, week_visits,
-  week_minutes, retired, revision, update_time) ON visit_type TO carelane_app;
+  week_minutes, retired, follow_up_days, follow_up_price, revision, update_time) ON visit_type TO carelane_app;
 """
 TABLES = """
 CREATE TABLE extra_opening (
@@ -104,5 +108,6 @@ def downgrade() -> None:
         "ALTER TABLE visit_type DROP COLUMN from_opening, DROP COLUMN business_days,"
         " DROP COLUMN capacity, DROP COLUMN day_visits, DROP COLUMN day_minutes,"
         " DROP COLUMN week_visits, DROP COLUMN week_minutes, DROP COLUMN retired,"
+        " DROP COLUMN follow_up_days, DROP COLUMN follow_up_price,"
         " DROP COLUMN revision, DROP COLUMN update_time"
     )

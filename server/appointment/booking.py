@@ -79,7 +79,7 @@ async def book(
         "series": series_id,
     }
     if follows_id:
-        values["amount"] = await following.price(tx, follows_id, values)
+        values["amount"] = await following.price(tx, follows_id, patient_id, offer, start)
     with refusing(claim_overlap=SlotTaken, appointment_patient_overlap=PatientBusy):
         row = await _write(tx, values, joins=seats.joins(offer, start), expiring=offer.expiring)
     if row is None:

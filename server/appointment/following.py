@@ -1,19 +1,19 @@
 """Follow-up visits: to which visit they belong, and what they cost."""
 
-from datetime import timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
 
 from server.appointment.models import Appointment
 from server.appointment.progress import find
+from server.availability.hours import local_day
+from server.availability.schedule import Offer
 from server.core.db import Transaction, sql
 from server.core.errors import InvalidField
 
 FIELD = "follows_appointment_id"
-FREE_WINDOW = timedelta(days=7)
 TOOK_PLACE = frozenset({"checked_in", "in_consultation", "completed"})
 
 _OTHERS = sql(
@@ -23,20 +23,21 @@ _OTHERS = sql(
 )
 
 
-async def price(tx: Transaction, first_id: UUID, booking: dict[str, Any]) -> Decimal:
-    """Answer what the follow-up `booking` of a visit costs, under the lock of the calendar.
+async def price(
+    tx: Transaction, first_id: UUID, patient_id: UUID, offer: Offer, start: datetime
+) -> Decimal:
+    """Answer what the follow-up of a visit at `start` costs, under the lock of the calendar.
 
-    Only the first one of a visit is free, and none of a follow-up. Raises NotFound, and
-    InvalidField for a visit of others or one that did not take place.
+    Only the first one of a visit has the price of follow-ups, and none of a follow-up. Raises
+    NotFound, and InvalidField for a visit of others or one that did not take place.
     """
     first = await find(tx, first_id)
-    same = first["patient_id"] == booking["patient"]
-    if not same or first["practice_id"] != booking["practice"]:
+    if (first["patient_id"], first["practice_id"]) != (patient_id, offer.practice_id):
         raise InvalidField(FIELD, "must be a visit of the same patient at the same practice")
-    if first["status"] not in TOOK_PLACE or first["end_time"] > booking["start"]:
+    if first["status"] not in TOOK_PLACE or first["end_time"] > start:
         raise InvalidField(FIELD, "must be a visit that took place before")
     (row,) = await tx.all(_OTHERS, first=first_id)
-    late = booking["day"] > first["local_date"] + FREE_WINDOW
-    if late or row["others"] or first["follows_id"]:
-        return Decimal(booking["amount"])
-    return Decimal(0)
+    passed = local_day(offer.schedule.zone, start) - first["local_date"]
+    # No days at all are none, not the day itself.
+    late = passed.days > offer.follow_up_days or not offer.follow_up_days
+    return offer.price if late or row["others"] or first["follows_id"] else offer.follow_up_price

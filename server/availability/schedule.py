@@ -176,6 +176,8 @@ class Offer:
     visit_type_name: str
     price: Decimal
     currency_code: str
+    follow_up_days: int
+    follow_up_price: Decimal
     schedule: Schedule
     expiring: bool = False
 
@@ -305,6 +307,8 @@ def _offer(row: asyncpg.Record, first: date, last: date) -> Offer:
         visit_type_name=row["visit_type_name"],
         price=row["price"],
         currency_code=row["currency_code"],
+        follow_up_days=row["follow_up_days"],
+        follow_up_price=row["follow_up_price"],
         schedule=Schedule(
             hours_of(row),
             _terms(row),

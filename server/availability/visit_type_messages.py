@@ -9,6 +9,8 @@ from server.core import wire
 from server.core.errors import InvalidField
 from server.directory.visit_types import Rules
 
+FREE_DAYS = 7
+
 
 def to_rules(message: pb.BookingRules) -> tuple[Rules, str]:
     """Read the rules and the currency of the price; InvalidField for what cannot be."""
@@ -17,6 +19,7 @@ def to_rules(message: pb.BookingRules) -> tuple[Rules, str]:
     if from_opening and message.offset_minutes:
         raise InvalidField("rules.offset_minutes", "must be 0 where visits start with the opening")
     limits = message.limits
+    follow_up_days, follow_up_price = _follow_up(message, currency)
     rules = Rules(
         name=_name(message.name),
         length_minutes=message.length_minutes,
@@ -34,6 +37,8 @@ def to_rules(message: pb.BookingRules) -> tuple[Rules, str]:
         week_visits=limits.week_visits or None,
         week_minutes=limits.week_minutes or None,
         price=price,
+        follow_up_days=follow_up_days,
+        follow_up_price=follow_up_price,
         is_default=message.is_default,
         retired=message.retired,
     )
@@ -64,6 +69,19 @@ def _name(text: str) -> str:
     return name
 
 
+def _follow_up(message: pb.BookingRules, currency: str) -> tuple[int, Decimal]:
+    """Read for how many days a follow-up costs how much."""
+    if not message.HasField("follow_up"):
+        return FREE_DAYS, Decimal(0)
+    terms = message.follow_up
+    if not terms.HasField("price"):
+        return terms.days, Decimal(0)
+    price, other = wire.to_money(terms.price, "rules.follow_up.price")
+    if other != currency:
+        raise InvalidField("rules.follow_up.price", "must be in the currency of the price")
+    return terms.days, price
+
+
 def _from_rules(row: Mapping[str, Any]) -> pb.BookingRules:
     return pb.BookingRules(
         name=row["name"],
@@ -83,6 +101,10 @@ def _from_rules(row: Mapping[str, Any]) -> pb.BookingRules:
         price=wire.from_money(Decimal(row["price"]), row["currency_code"]),
         is_default=row["is_default"],
         retired=row["retired"],
+        follow_up=pb.FollowUpTerms(
+            days=row["follow_up_days"],
+            price=wire.from_money(Decimal(row["follow_up_price"]), row["currency_code"]),
+        ),
     )
 
 

@@ -229,7 +229,8 @@ class VisitType(Base):
     `from_opening`, from the start of each window. A visit can be booked from `notice_minutes` ahead
     up to `horizon_days` local days ahead, with `business_days` only those from Monday to Friday.
     Up to `capacity` patients come at one start. The limits count local days and weeks at the
-    clinic; None is no limit. What is retired is not offered.
+    clinic; None is no limit. What is retired is not offered. The first follow-up of a visit costs
+    `follow_up_price` up to `follow_up_days` local days after it.
     """
 
     __tablename__ = "visit_type"
@@ -243,6 +244,7 @@ class VisitType(Base):
             "least(day_visits, day_minutes, week_visits, week_minutes) > 0", name="limits"
         ),
         CheckConstraint("NOT (retired AND is_default)", name="retired"),
+        CheckConstraint("follow_up_days >= 0 AND follow_up_price >= 0", name="follow_up"),
         Index(
             "visit_type_default",
             "practice_id",
@@ -272,5 +274,7 @@ class VisitType(Base):
     week_visits: Mapped[int | None]
     week_minutes: Mapped[int | None]
     retired: Mapped[bool] = mapped_column(server_default=text("false"))
+    follow_up_days: Mapped[int] = mapped_column(server_default=text("7"))
+    follow_up_price: Mapped[Decimal] = mapped_column(server_default=text("0"))
     revision: Mapped[int] = mapped_column(server_default=text("1"))
     update_time: Mapped[datetime] = mapped_column(server_default=NOW)

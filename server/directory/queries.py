@@ -71,6 +71,8 @@ def visit_types() -> Subquery:
             VisitType.week_visits,
             VisitType.week_minutes,
             VisitType.price,
+            VisitType.follow_up_days,
+            VisitType.follow_up_price,
             VisitType.is_default,
         )
         .where(~VisitType.retired)

@@ -32,9 +32,14 @@ _RULES = (
     "week_visits",
     "week_minutes",
     "price",
+    "follow_up_days",
+    "follow_up_price",
     "is_default",
     "retired",
 )
+
+
+_UNTOLD = {"name", "price", "follow_up_days", "follow_up_price"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Rules:
     week_visits: int | None
     week_minutes: int | None
     price: Decimal
+    follow_up_days: int
+    follow_up_price: Decimal
     is_default: bool
     retired: bool
 
@@ -174,7 +181,7 @@ async def _leave_default(
 
 def _saved(tx: Transaction, action: str, practice: Record, row: Record | None) -> dict[str, Any]:
     assert row is not None  # noqa: S101 - the caller may edit it, and it is locked
-    state = {name: row[name] for name in _RULES if name not in {"name", "price"}}
+    state = {name: row[name] for name in _RULES if name not in _UNTOLD}
     tx.record(
         action,
         row["visit_type_id"],

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from google.type import money_pb2
 
+from carelane.availability.v1 import visit_type_pb2
 from carelane.patient.v1 import dependant_pb2
 from server.core import wire
 from server.core.clock import MovableClock
@@ -184,6 +186,49 @@ async def test_a_follow_up_after_a_week_has_its_price(world: World, clock: Movab
     start = practice.at(tomorrow(practice, clock.now()), 10) + 7 * DAY
     late = await world.book(patient, practice, start, follows_appointment_id=first.appointment_id)
     assert (late.price.units, late.follows_appointment_id) == (500, first.appointment_id)
+
+
+async def set_follow_up(world: World, practice: PracticeOf, **terms: Any) -> Any:
+    rules = visit_type_pb2.BookingRules(
+        name="Consultation",
+        length_minutes=30,
+        horizon_days=60,
+        price=money_pb2.Money(currency_code="INR", units=500),
+        is_default=True,
+        follow_up=visit_type_pb2.FollowUpTerms(**terms),
+    )
+    kept = {"visit_type_id": practice.visit_type_id, "request_id": uuid4()}
+    answer = await world.call("UpdateVisitType", practice.doctor, rules=rules, **kept)
+    return answer.visit_type.rules.follow_up
+
+
+async def test_the_practice_sets_days_and_price_of_follow_ups(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    half = money_pb2.Money(currency_code="INR", units=250)
+    terms = await set_follow_up(world, practice, days=10, price=half)
+    assert (terms.days, terms.price) == (10, half)
+    start = practice.at(tomorrow(practice, clock.now()), 10)
+    for days, price in ((10, 250), (11, 500)):
+        first = await seen(world, patient, practice, clock)
+        start = practice.at(tomorrow(practice, clock.now()), 10) + (days - 1) * DAY
+        more = {"follows_appointment_id": first.appointment_id}
+        assert (await world.book(patient, practice, start, **more)).price.units == price
+    await set_follow_up(world, practice, days=0)
+    first = await seen(world, patient, practice, clock)
+    start = practice.at(tomorrow(practice, clock.now()) - DAY, 16)  # on the same day
+    more = {"follows_appointment_id": first.appointment_id}
+    assert (await world.book(patient, practice, start, **more)).price.units == 500
+
+
+async def test_a_follow_up_has_a_price_in_the_currency_of_the_visit(world: World) -> None:
+    practice = await world.practice()
+    dollars = money_pb2.Money(currency_code="USD", units=2)
+    refusal = await refused(set_follow_up(world, practice, days=7, price=dollars))
+    assert list(refusal.fields) == ["rules.follow_up.price"]
+    refusal = await refused(set_follow_up(world, practice, days=-1))
+    assert list(refusal.fields) == ["rules.follow_up.days"]
 
 
 async def test_a_follow_up_of_a_follow_up_is_not_free(world: World, clock: MovableClock) -> None:

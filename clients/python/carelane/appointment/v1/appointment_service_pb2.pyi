@@ -80,8 +80,8 @@ class BookAppointmentRequest(_message.Message):
     """Who is treated: a dependant of the caller; empty for the caller."""
     follows_appointment_id: _builtins.str
     """A visit of the same patient at the same practice that took place and is
-    followed up; empty for none. The first follow-up of a visit costs nothing
-    up to seven local days after it.
+    followed up; empty for none. The first follow-up of a visit costs what
+    `follow_up` of the visit type says, nothing for seven local days by default.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

@@ -116,6 +116,36 @@ class BookingLimits(_message.Message):
 Global___BookingLimits: _TypeAlias = BookingLimits  # noqa: Y015
 
 @_typing.final
+class FollowUpTerms(_message.Message):
+    """FollowUpTerms says what the first follow-up of a visit costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """For how many local days after the visit; 0 means that follow-ups cost what
+    other visits do.
+    """
+    @_builtins.property
+    def price(self) -> _money_pb2.Money:
+        """Price of the follow-up, in the clinic's currency; unset means nothing."""
+
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+        price: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "price", b"price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowUpTerms: _TypeAlias = FollowUpTerms  # noqa: Y015
+
+@_typing.final
 class BookingRules(_message.Message):
     """BookingRules is how one kind of visit is booked."""
 
@@ -136,6 +166,7 @@ class BookingRules(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     RETIRED_FIELD_NUMBER: _builtins.int
+    FOLLOW_UP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name for patients, such as `Consultation`."""
     length_minutes: _builtins.int
@@ -172,6 +203,10 @@ class BookingRules(_message.Message):
     def price(self) -> _money_pb2.Money:
         """Price of one visit, in the clinic's currency."""
 
+    @_builtins.property
+    def follow_up(self) -> Global___FollowUpTerms:
+        """What it costs as a follow-up; unset means nothing for 7 days."""
+
     def __init__(
         self,
         *,
@@ -190,10 +225,11 @@ class BookingRules(_message.Message):
         price: _money_pb2.Money | None = ...,
         is_default: _builtins.bool = ...,
         retired: _builtins.bool = ...,
+        follow_up: Global___FollowUpTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["follow_up", b"follow_up", "limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffer_after_minutes", b"buffer_after_minutes", "buffer_before_minutes", b"buffer_before_minutes", "capacity", b"capacity", "grid", b"grid", "horizon_days", b"horizon_days", "horizon_unit", b"horizon_unit", "interval_minutes", b"interval_minutes", "is_default", b"is_default", "length_minutes", b"length_minutes", "limits", b"limits", "name", b"name", "notice_minutes", b"notice_minutes", "offset_minutes", b"offset_minutes", "price", b"price", "retired", b"retired"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffer_after_minutes", b"buffer_after_minutes", "buffer_before_minutes", b"buffer_before_minutes", "capacity", b"capacity", "follow_up", b"follow_up", "grid", b"grid", "horizon_days", b"horizon_days", "horizon_unit", b"horizon_unit", "interval_minutes", b"interval_minutes", "is_default", b"is_default", "length_minutes", b"length_minutes", "limits", b"limits", "name", b"name", "notice_minutes", b"notice_minutes", "offset_minutes", b"offset_minutes", "price", b"price", "retired", b"retired"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
