@@ -10,7 +10,7 @@ from bff.routes import ROUTES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "queue.md").read_text()
-BUTTONS = re.findall(r"\| `(\w+)`\*? \| `([A-Z]+) ([^`]+)` \|$", PAGE, re.M)
+BUTTONS = re.findall(r"\| `(\w+)`\*{0,2} \| `([A-Z]+) ([^`]+)` \|$", PAGE, re.M)
 SHOWN = {route.rpc.rpartition(".")[2]: route for route in ROUTES}
 
 
