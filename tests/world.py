@@ -266,15 +266,8 @@ class World:
         self, patient: Person, practice: PracticeOf, start: datetime, **more: Any
     ) -> Any:
         """Book, and answer the appointment."""
-        answer = await self.call(
-            "BookAppointment",
-            patient,
-            request_id=uuid4(),
-            practice_id=practice.practice_id,
-            start_time=start,
-            **more,
-        )
-        return answer.appointment
+        fields = {"request_id": uuid4(), "practice_id": practice.practice_id, "start_time": start}
+        return (await self.call("BookAppointment", patient, **(fields | more))).appointment
 
     async def _clinic(self, owner: Person, zone: str) -> UUID:
         clinic_id = uuid4()

@@ -95,13 +95,14 @@ async def test_a_patient_is_not_with_two_doctors_at_once(world: World) -> None:
 async def test_a_time_that_is_not_offered_is_refused_with_the_rule(
     world: World, start: Any, rule: str
 ) -> None:
-    practice = await world.practice()
-    refusal = await refused(
-        world.book(await world.person(), practice, start(practice, tomorrow(practice)))
-    )
+    practice, patient = await world.practice(), await world.person()
+    wanted, once = start(practice, tomorrow(practice)), uuid4()
+    refusal = await refused(world.book(patient, practice, wanted, request_id=once))
     assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
     assert (refusal.reason, refusal.metadata["rule"]) == ("NOT_BOOKABLE", rule)
-    assert "start_time" in refusal.fields
+    assert list(refusal.fields) == ["start_time"]
+    assert not (await world.call("ListAppointments", patient)).appointments
+    await world.book(patient, practice, practice.at(tomorrow(practice), 10), request_id=once)
 
 
 async def test_notice_is_kept(world: World, clock: MovableClock) -> None:
