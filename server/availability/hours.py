@@ -5,7 +5,8 @@ become instants, once per local day, so that a change of the clocks moves what i
 nothing else.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -145,14 +146,19 @@ def _midnights(rule: Rule, first: date, last: date) -> range:
     return range(minutes.midnight(first) + ahead, minutes.midnight(last) + 1, 7 * DAY_MINUTES)
 
 
-def _expanded(clocks: Sequence[Stretch], days: Sequence[int], window: Window) -> Iterable[Minutes]:
+def _expanded(clocks: Sequence[Stretch], days: Sequence[int], window: Window) -> list[Minutes]:
     """Answer the spans of a window that opens on the days with these local midnights."""
-    end = window.end if window.end > window.start else window.end + DAY_MINUTES
-    if len(clocks) == 1:  # many zones never change theirs, and most months are without a change
-        opening, closing = window.start - clocks[0].offset, end - clocks[0].offset
-        return [(day + opening, day + closing) for day in days]
-    return zip(
-        minutes.from_local(clocks, days, window.start),
-        minutes.from_local(clocks, days, end),
-        strict=True,
-    )
+    opening, closing = window
+    closing += DAY_MINUTES if closing <= opening else 0
+    found: list[Minutes] = []
+    done = 0
+    for start, end, ahead in clocks:
+        first = bisect_left(days, start + ahead - opening, lo=done)
+        last = bisect_left(days, end + ahead - closing, lo=first)
+        if across := days[done:first]:  # open while the clocks change
+            opens = minutes.from_local(clocks, across, opening)
+            found += zip(opens, minutes.from_local(clocks, across, closing), strict=True)
+        since, until = opening - ahead, closing - ahead
+        found += [(day + since, day + until) for day in days[first:last]]
+        done = last
+    return found

@@ -103,10 +103,8 @@ def grid(
     `within` is merged and in order. Of a time that clocks show twice it yields the first.
     """
     for start, end, anchor in _sections(clocks, interval, offset):
-        for opening, closing in touching(within, start, end):
-            first = opening if opening > start else start
-            last = closing if closing < end else end
-            yield range(first + (anchor - first) % interval, last, interval)
+        for opening, closing in clipped(within, start, end):
+            yield range(opening + (anchor - opening) % interval, closing, interval)
 
 
 def steps(openings: Iterable[Minutes], within: Sequence[Minutes], interval: int) -> Iterable[int]:
@@ -157,6 +155,15 @@ def touching(ordered: Sequence[Minutes], start: int, end: int) -> Sequence[Minut
     if first and ordered[first - 1][1] > start:
         first -= 1
     return ordered[first : bisect_left(ordered, (end, end), lo=first)]
+
+
+def clipped(ordered: Sequence[Minutes], start: int, end: int) -> list[Minutes]:
+    """Answer what merged spans share with the minutes from `start` to `end`."""
+    found = list(touching(ordered, start, end))
+    if found:
+        found[0] = max(found[0][0], start), found[0][1]
+        found[-1] = found[-1][0], min(found[-1][1], end)
+    return found
 
 
 def _sections(

@@ -354,8 +354,4 @@ def _on_days(schedule: Schedule, first: date, last: date, earliest: int) -> list
     """Cut what is free to the local days from `first` to `last`, not before `earliest`."""
     days = [minutes.midnight(first), minutes.midnight(last + DAY)]
     opening, closing = minutes.from_local(schedule.clocks, days)
-    opening = max(opening, earliest)
-    return [
-        (max(start, opening), min(end, closing))
-        for start, end in minutes.touching(schedule.free, opening, closing)
-    ]
+    return minutes.clipped(schedule.free, max(opening, earliest), closing)
