@@ -39,6 +39,8 @@ class Kind(IntEnum):
     CLAIM = 13
     CHUNK = 14
     SPECIAL = 15
+    DEPENDANT = 16
+    GROUP = 17
 
 
 class Chance:

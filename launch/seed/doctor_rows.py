@@ -13,6 +13,8 @@ from launch.seed.rows import MEMBER, Rows
 from launch.seed.world import World
 
 PRIOR_MEAN, PRIOR_COUNT = 4.0, 20
+GROUPS_EVERY, GROUP_SEATS = 50, 10
+CANCEL_NOTICE = 120  # minutes
 
 
 def doctor_tables(world: World, doctors: list[Doctor]) -> Iterator[Rows]:
@@ -29,8 +31,10 @@ def doctor_tables(world: World, doctors: list[Doctor]) -> Iterator[Rows]:
     yield Rows("verification", columns, verifications(world, doctors))
     columns = "practice_id doctor_id clinic_id fee create_time"
     yield Rows("practice", columns, practices(doctors))
-    columns = "visit_type_id practice_id name length_minutes interval_minutes"
-    yield Rows("visit_type", f"{columns} price is_default", visit_types(doctors))
+    columns = "visit_type_id practice_id name length_minutes interval_minutes price is_default"
+    yield Rows("visit_type", f"{columns} capacity", visit_types(world, doctors))
+    columns = "practice_id clinic_id notice_minutes update_time"
+    yield Rows("cancel_policy", columns, cancel_policies(doctors))
     yield Rows("clinic_member", MEMBER, memberships(doctors))
 
 
@@ -94,14 +98,25 @@ def practices(doctors: list[Doctor]) -> Iterator[tuple[Any, ...]]:
             yield (p.practice_id, one.person.user_id, p.clinic_id, amount(p.fee), since)
 
 
-def visit_types(doctors: list[Doctor]) -> Iterator[tuple[Any, ...]]:
+def visit_types(world: World, doctors: list[Doctor]) -> Iterator[tuple[Any, ...]]:
     for one in doctors:
         for p in one.practices:
             for kind in p.visit_types:
                 default = kind is p.visit_types[0]
                 minutes = (kind.minutes, kind.minutes)
                 key = (kind.visit_type_id, p.practice_id, kind.name)
-                yield (*key, *minutes, amount(kind.price), default)
+                yield (*key, *minutes, amount(kind.price), default, 1)
+            if one.number % GROUPS_EVERY == 0:
+                group = world.chance.id(Kind.GROUP, p.number)
+                price = amount(p.fee // 5)
+                yield (group, p.practice_id, "Group session", 60, 60, price, False, GROUP_SEATS)
+
+
+def cancel_policies(doctors: list[Doctor]) -> Iterator[tuple[Any, ...]]:
+    """Let every other doctor, the demo doctor among them, ask for notice of who cancels."""
+    for one in doctors[::2]:
+        for p in one.practices:
+            yield (p.practice_id, p.clinic_id, CANCEL_NOTICE, one.person.create_time)
 
 
 def memberships(doctors: list[Doctor]) -> Iterator[tuple[Any, ...]]:

@@ -73,7 +73,7 @@ def visit_state(one: Visit) -> dict[str, Any]:
         "status": one.status,
         "practice_id": one.practice.practice_id,
         "doctor_id": one.doctor.person.user_id,
-        "patient_id": one.patient.user_id,
+        "patient_id": one.patient_id,
         "visit_type_id": one.visit_type.visit_type_id,
         "start_time": one.start,
         "end_time": one.end,

@@ -98,8 +98,8 @@ def shown(world: World, one: Visit, places: Places) -> dict[str, Any]:
     name, address = places[one.practice.clinic_id]
     return {
         "doctor_name": one.doctor.full_name,
-        "patient_name": one.patient.full_name,
-        "patient_id": one.patient.user_id,
+        "patient_name": one.patient_name,
+        "patient_id": one.patient_id,
         "account_id": one.patient.user_id,
         "clinic_name": name,
         "clinic_address": f"{address}, {city.name}",

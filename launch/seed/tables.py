@@ -8,6 +8,7 @@ from launch.seed.chance import Kind
 from launch.seed.clinics import clinic, clinic_id, staffed_hospitals
 from launch.seed.doctor_rows import doctor_tables, hours_tables
 from launch.seed.doctors import doctor
+from launch.seed.families import dependant_rows
 from launch.seed.feed_rows import feed
 from launch.seed.notification_rows import notifications
 from launch.seed.people import Person, administrator, by_weight, staff
@@ -85,6 +86,7 @@ def chunk_rows(
     yield Rows("user_account", USER, (user(world, one) for one in people))
     if chunk.number == 0:
         yield credentials([planner.patients[0], doctors[0].person], password_hash)
+    yield dependant_rows(planner.dependants)
     yield from doctor_tables(world, doctors)
     yield from hours_tables(world, doctors)
     visits = list(planner.visits(doctors))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from launch.seed.chance import Kind, Weighted
 from launch.seed.doctors import Doctor
+from launch.seed.families import Dependant, of_patients
 from launch.seed.hours import starts
 from launch.seed.people import Person, by_weight, patient
 from launch.seed.practices import DEMO_DOCTOR, Practice, VisitType
@@ -43,6 +44,7 @@ class Visit:
     practice: Practice
     visit_type: VisitType
     patient: Person
+    dependant: Dependant | None
     start: datetime
     end: datetime
     status: str
@@ -52,6 +54,14 @@ class Visit:
     create_time: datetime
     confirm_time: datetime | None
     decide_time: datetime
+
+    @property
+    def patient_id(self) -> UUID:
+        return self.dependant.patient_id if self.dependant else self.patient.user_id
+
+    @property
+    def patient_name(self) -> str:
+        return (self.dependant or self.patient).full_name
 
 
 class Planner:
@@ -66,6 +76,9 @@ class Planner:
         self._demo_visits: dict[bool, set[int]] = {False: set(), True: set()}
         cities = by_weight(world)
         self.patients = [patient(world, number, cities) for number in chunk.patients]
+        self.dependants = list(of_patients(world, chunk.patients, self.patients))
+        self._dependant_of = {one.account_id: one for one in self.dependants}
+        self._visits_of: Counter[UUID] = Counter()
         self._neighbours: dict[int, list[Person]] = defaultdict(list)
         for one in self.patients:
             self._neighbours[one.city].append(one)
@@ -160,6 +173,7 @@ class Planner:
             practice=practice,
             visit_type=rng.choices(practice.visit_types, (3, 1)[: len(practice.visit_types)])[0],
             patient=someone,
+            dependant=self._who_comes(someone),
             start=start,
             end=end,
             status=status,
@@ -170,6 +184,12 @@ class Planner:
             confirm_time=confirmed,
             decide_time=max(decided, confirmed) if confirmed else decided,
         )
+
+    def _who_comes(self, someone: Person) -> Dependant | None:
+        """Say who is treated: of those who have a dependant, that one every third time."""
+        self._visits_of[someone.user_id] += 1
+        third = self._visits_of[someone.user_id] % 3 == 0
+        return self._dependant_of.get(someone.user_id) if third else None
 
     def _free_patient(
         self,

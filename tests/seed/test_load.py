@@ -118,6 +118,19 @@ async def test_the_demo_accounts_have_a_rich_world(empty: str, owner: asyncpg.Co
         people[2]["user_id"],
     )
     assert shared == 1
+    children = (
+        "SELECT count(DISTINCT p.patient_id), count(a) FROM patient p"
+        " JOIN appointment a USING (patient_id)"
+        " WHERE p.account_id = $1 AND p.patient_id <> $1 AND p.full_name LIKE '% Nair'"
+    )
+    child, visits = await owner.fetchrow(children, people[3]["user_id"])
+    assert (child, visits > 0) == (1, True)
+    offered = (
+        "SELECT bool_or(t.capacity > 1) AND bool_and(c.notice_minutes > 0) FROM practice p"
+        " JOIN visit_type t USING (practice_id) LEFT JOIN cancel_policy c USING (practice_id)"
+        " WHERE p.doctor_id = $1"
+    )
+    assert await owner.fetchval(offered, people[2]["user_id"])
 
 
 async def test_the_demo_password_is_what_the_server_compares_with(
