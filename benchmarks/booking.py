@@ -1,4 +1,8 @@
-"""Bookings a second through the handlers, 16 callers side by side, every commit on the disk."""
+"""Bookings a second through the handlers, 16 callers side by side, every commit on the disk.
+
+Beside them what this machine allows: one row a commit, and the very messages of such bookings, sent
+by asyncpg with nothing of ours around.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,11 +13,12 @@ import asyncpg
 
 from benchmarks.measure import MICROS, MILLIS, quantile, table
 from benchmarks.platform import CALLERS, Load, Platform, load
-from benchmarks.trips import counted
+from benchmarks.trips import Message, recorded, transactions
 from tests.world import Person, PracticeOf, tomorrow
 
 BOOKINGS = 4000
 WARM_UP = 200
+RECORDED = 1200
 PATIENTS = 200
 DOCTORS_OF_ONE = 10
 MANY_CLINICS = 50
@@ -44,6 +49,9 @@ async def run(platform: Platform) -> str:
         practices = await platform.practices(doctors, clinics)
         patients = await platform.patients(PATIENTS)
         rows.append(_row(name, await _book(platform, practices, patients), target))
+        if target:
+            bare = await _same_messages(platform, practices, patients)
+            rows.append(_row("the same messages by hand (asyncpg)", bare, None))
     trips = await round_trips(platform)
     head = (
         f"{CALLERS} callers",
@@ -61,7 +69,7 @@ async def run(platform: Platform) -> str:
 async def round_trips(platform: Platform) -> int:
     """Count what one booking sends to the database, BEGIN and COMMIT included."""
     (practice,), (patient,) = await platform.practices(1, 1), await platform.patients(1)
-    with counted() as trips:
+    with recorded() as trips:
         await platform.world.book(patient, practice, practice.at(tomorrow(practice), 11))
     return len(trips)
 
@@ -88,6 +96,36 @@ async def _by_hand(platform: Platform) -> Load:
 
         await load(platform, range(WARM_UP), insert)
         return await load(platform, range(BOOKINGS), insert)
+
+
+async def _same_messages(
+    platform: Platform, practices: list[PracticeOf], patients: list[Person]
+) -> Load:
+    """Book once, one after the other; forget it all; send the same again, sixteen side by side."""
+    await _forget(platform)
+    with recorded() as sent:
+        for visit in islice(visits(practices, patients), RECORDED):
+            await platform.world.book(*visit)
+    await _forget(platform)
+    idle = [await asyncpg.connect(platform.postgres.app_dsn) for _ in range(CALLERS)]
+
+    async def send(transaction: list[Message]) -> None:
+        connection = idle.pop()
+        for message in transaction:
+            await getattr(connection, message.method)(message.query, *message.arguments)
+        idle.append(connection)
+
+    try:
+        coming = iter(transactions(sent))
+        await load(platform, islice(coming, WARM_UP), send)
+        return await load(platform, coming, send)
+    finally:
+        for connection in idle:
+            await connection.close()
+
+
+async def _forget(platform: Platform) -> None:
+    await platform.owner.execute("TRUNCATE claim, appointment, idempotency CASCADE")
 
 
 def _row(name: str, done: Load, target: int | None) -> tuple[object, ...]:

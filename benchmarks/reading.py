@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.measure import MILLIS, awaited, table
 from benchmarks.platform import Platform
-from benchmarks.trips import counted, queries
+from benchmarks.trips import Message, queries, recorded
 from server.availability import service
 from tests.world import PracticeOf, tomorrow
 
@@ -33,7 +33,7 @@ async def _page(platform: Platform, practice: PracticeOf, days: int) -> tuple[ob
         )
         return sum(len(day.slots) for day in answer.days)
 
-    with counted() as sent:
+    with recorded() as sent:
         found = await page()
     return await _row(f"slots page, one doctor, {days} days", queries(sent), found, page)
 
@@ -45,7 +45,7 @@ async def _next_free(platform: Platform, practices: list[PracticeOf]) -> tuple[o
     async def next_free() -> int:
         return len(await service.next_free_of(db, doctors, db.clock.now(), DAYS))
 
-    with counted() as sent:
+    with recorded() as sent:
         found = await next_free()
     return await _row(
         f"next free time, {DOCTORS} doctors, {DAYS} days", queries(sent), found, next_free
@@ -62,7 +62,7 @@ async def _busy(platform: Platform, practices: list[PracticeOf]) -> None:
 
 
 async def _row(
-    name: str, sent: list[str], found: int, action: Callable[[], Awaitable[int]]
+    name: str, sent: list[Message], found: int, action: Callable[[], Awaitable[int]]
 ) -> tuple[object, ...]:
     times = await awaited(action, RUNS)
     seconds = (times.median, times.p99, times.median_cpu)
