@@ -232,7 +232,7 @@ async def test_racing_repeats_of_a_booking_have_one_effect(live_world: World) ->
 async def test_many_requests_that_race_their_repeats_have_one_effect_each(
     live_world: World,
 ) -> None:
-    requests, repeats = count(24, deep=1000), 10
+    requests, repeats = count(8, deep=1000), 10
     practices = [await live_world.practice(length_minutes=15, interval_minutes=15)]
     while len(practices) * SLOTS_OF_DAYS < requests:
         practices.append(await live_world.practice(length_minutes=15, interval_minutes=15))

@@ -273,7 +273,7 @@ async def test_racing_ends_and_moves_leave_legal_visits(
     many = await in_a_row(live_world, visits)
     calls = [
         attempted(visit, name, n)
-        for n in range(count(32, deep=100) // (1 if visits == 1 else 4))
+        for n in range(100 if visits == 1 else count(8, deep=100))
         for name in (*ENDS, "RescheduleAppointment")
         for visit in many
     ]
