@@ -7,6 +7,7 @@ and named by their paths; what the client sent never stands in one.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -76,6 +77,7 @@ def object_filler(fields: dict[str, Assign]) -> Fill:
     return fill
 
 
+@cache
 def assigner(field: FieldDescriptor) -> Assign:
     """Answer the function that sets one field of a message from its JSON value."""
     assign = _plural(field) if field.is_repeated else _singular(field)

@@ -12,7 +12,7 @@ from bff.body import ClientGone
 from bff.events import EventStream
 from bff.log import Logger, failure
 from bff.names import camel
-from bff.operation import Operation, rpc_of
+from bff.operation import Operation, rpc_of, stubs
 from bff.problem import Problem, defect
 from bff.route import Route
 from bff.visit import visit_of
@@ -124,10 +124,11 @@ def _by_path(
     routes: Iterable[Route], channel: grpc.aio.Channel, timeout: float
 ) -> dict[str, dict[str, Operation]]:
     found: dict[str, dict[str, Operation]] = {}
+    stub = stubs(channel)
     for route in routes:
         methods = found.setdefault(route.path, {})
         if route.method in methods:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
         kind = EventStream if rpc_of(route).server_streaming else Operation
-        methods[route.method] = kind(route, channel, timeout)
+        methods[route.method] = kind(route, stub, timeout)
     return found

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, cast
 
 import grpc
@@ -24,40 +25,46 @@ from bff.visit import Visit, visit_of
 PATIENCE: Final = 0.1  # seconds a call may take before we look whether its client is still there
 
 Call = Callable[..., Any]
+Stubs = Callable[[str], Any]  # (full name of a service)
 
 
 def rpc_of(route: Route) -> MethodDescriptor:
     """Answer the descriptor of the RPC that a route makes; a wrong name is an error at start."""
-    service = _service_module(route.rpc, "pb2").DESCRIPTOR
-    _, service_name, method = route.rpc.rsplit(".", 2)
-    return cast(MethodDescriptor, service.services_by_name[service_name].methods_by_name[method])
+    service, _, method = route.rpc.rpartition(".")
+    file = _service_module(service, "pb2").DESCRIPTOR
+    found = file.services_by_name[service.rpartition(".")[2]]
+    return cast(MethodDescriptor, found.methods_by_name[method])
 
 
-def _service_module(rpc: str, kind: str) -> Any:
+def _service_module(service: str, kind: str) -> Any:
     """Import the generated code of a service: AuthService is in auth_service_pb2."""
-    package, service, _ = rpc.rsplit(".", 2)
-    name = snake(service[0].lower() + service[1:])
-    return importlib.import_module(f"{package}.{name}_{kind}")
+    package, _, name = service.rpartition(".")
+    return importlib.import_module(f"{package}.{snake(name[0].lower() + name[1:])}_{kind}")
 
 
-def _stub_call(route: Route, channel: grpc.aio.Channel) -> Call:
-    _, service, method = route.rpc.rsplit(".", 2)
-    stub = getattr(_service_module(route.rpc, "pb2_grpc"), f"{service}Stub")(channel)
-    return cast(Call, getattr(stub, method))
+def stubs(channel: grpc.aio.Channel) -> Stubs:
+    """Answer a function that answers the stub of a service by its full name, one for each."""
+
+    @cache
+    def stub(service: str) -> Any:
+        module = _service_module(service, "pb2_grpc")
+        return getattr(module, f"{service.rpartition('.')[2]}Stub")(channel)
+
+    return stub
 
 
 class Operation:
     """Answers the requests of one route."""
 
-    def __init__(self, route: Route, channel: grpc.aio.Channel, timeout: float) -> None:
+    def __init__(self, route: Route, stub: Stubs, timeout: float) -> None:
         rpc = rpc_of(route)
         self.route = route
         self._timeout = timeout
-        self._call = _stub_call(route, channel)
+        self._call: Call = getattr(stub(rpc.containing_service.full_name), rpc.name)
         self._new: Callable[[], Message] = GetMessageClass(rpc.input_type)
         self._type = f"{route.text}; charset=utf-8" if route.text else "application/json"
         self._write = _text_writer(rpc) if route.text else _json_writer(rpc)
-        takes = text_fields.takers(rpc.input_type)
+        takes = dict(text_fields.takers(rpc.input_type))
         in_path = path_fields(route)
         self._path = {name: takes[name] for name in in_path}
         takes = {name: take for name, take in takes.items() if name not in in_path}

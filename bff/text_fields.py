@@ -6,8 +6,9 @@ messages have no place in a query.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -70,7 +71,8 @@ def _has_no_parts(descriptor: Descriptor) -> bool:
     )
 
 
-def takers(descriptor: Descriptor) -> dict[str, Take]:
+@cache
+def takers(descriptor: Descriptor) -> Mapping[str, Take]:
     """Answer, by dotted name, the functions that set the fields that text can carry."""
     return {name_of(path): _taker(path) for path in leaves(descriptor)}
 

@@ -16,7 +16,7 @@ import carelane
 from bff import serve
 from bff.app import create_app
 from bff.openapi.document import document
-from bff.operation import Operation
+from bff.operation import Operation, stubs
 from bff.route import Route
 from bff.routes import ROUTES
 from bff.settings import Settings
@@ -217,9 +217,11 @@ def test_a_field_of_the_path_is_not_in_the_body() -> None:
 
 def test_a_route_that_names_no_rpc_is_an_error_at_start(channel: Any) -> None:
     with pytest.raises(KeyError):
-        Operation(Route("GET", "/x", "carelane.auth.v1.AuthService.Nothing"), channel, 1)
+        Operation(Route("GET", "/x", "carelane.auth.v1.AuthService.Nothing"), stubs(channel), 1)
     with pytest.raises(KeyError):
-        Operation(Route("GET", "/{nothing}", "carelane.auth.v1.AuthService.GetJwks"), channel, 1)
+        Operation(
+            Route("GET", "/{nothing}", "carelane.auth.v1.AuthService.GetJwks"), stubs(channel), 1
+        )
 
 
 def strict(**values: Any) -> Settings:

@@ -20,7 +20,7 @@ from bff.problem import Invalid
 from bff.to_json import converter
 
 KINDS = ["Scalars", "Optionals", "Lists", "Maps", "Choice", "Tree", "WellKnown"]
-COUNT = 600 if os.environ.get("CARELANE_TEST_COUNTS") == "deep" else 60
+COUNT = 600 if os.environ.get("CARELANE_TEST_COUNTS") == "deep" else 40
 F = FieldDescriptor
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 INTEGERS = {
