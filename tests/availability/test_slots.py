@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from server.availability.hours import Hours, Span, Window
 from server.availability.slots import Booked, Refusal, Schedule, Terms, offered, refusal
 from tests.availability.drawn import Drawn, changes, drawn
 from tests.availability.obvious import model, takes
-from tests.counts import count
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 VISITS = 6
@@ -81,19 +81,26 @@ def check_limits(schedule: Schedule, made: list[datetime]) -> None:
     assert all(not most or days[start.astimezone(schedule.zone).date()] <= most for start in made)
 
 
+@pytest.mark.deep
 def test_every_part_and_every_refusal_is_drawn() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=count(150, deep=1000), derandomize=True, database=None)
+    @settings(max_examples=500, derandomize=True, database=None)
     @given(drawn())
     def look(each: Drawn) -> None:
         seen.update(set(parts(each)))
-        starts = [midnight(each.schedule.first) + n * 10 * MINUTE for n in range(290)]
-        starts += [visit.start for visit in each.schedule.booked]
-        seen.update({refused.name for start in starts if (refused := why(each, start))})
+        seen.update({refused.name for start in starts(each) if (refused := why(each, start))})
 
     look()
     assert set(seen) == PARTS | {refused.name for refused in Refusal}
+
+
+def starts(each: Drawn) -> Iterator[datetime]:
+    """Answer some starts of the two days: each hour, and those about which something is."""
+    yield from (midnight(each.schedule.first) + n * 60 * MINUTE for n in range(48))
+    yield from (visit.start for visit in each.schedule.booked)
+    spans = [*each.schedule.travel, *each.schedule.away]
+    yield from (start + n * 5 * MINUTE for start, _ in spans for n in range(12))
 
 
 def why(each: Drawn, start: datetime) -> Refusal | None:
