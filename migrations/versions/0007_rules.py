@@ -30,7 +30,8 @@ ALTER TABLE visit_type
     CHECK (follow_up_days >= 0 AND follow_up_price >= 0),
   ADD CONSTRAINT visit_type_retired_check CHECK (NOT (retired AND is_default));
 GRANT UPDATE (from_opening, business_days, capacity, day_visits, day_minutes, week_visits,
-  week_minutes, retired, follow_up_days, follow_up_price, revision, update_time) ON visit_type TO carelane_app;
+  week_minutes, retired, follow_up_days, follow_up_price, revision, update_time)
+  ON visit_type TO carelane_app;
 """
 TABLES = """
 CREATE TABLE extra_opening (
