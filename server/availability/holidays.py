@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
+from warnings import catch_warnings
 
 from holidays import country_holidays, list_supported_countries
 
@@ -39,12 +40,14 @@ def check(kept: Kept) -> None:
 def of_year(country_code: str, subdivision: str, year: int) -> tuple[Holiday, ...]:
     """Answer the public holidays of a country, or a part of it, in a year, by date.
 
-    A country or part that the library does not know has none.
+    A country or part that the library does not know has none, and of far years those by the moon
+    are left out.
     """
     try:
-        found = country_holidays(
-            country_code, subdiv=subdivision or None, years=year, language="en_US"
-        )
+        with catch_warnings(action="ignore"):  # of such years
+            found = country_holidays(
+                country_code, subdiv=subdivision or None, years=year, language="en_US"
+            )
     except NotImplementedError:
         return ()
     return tuple(Holiday(day, name) for day, name in sorted(found.items()))

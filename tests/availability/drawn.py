@@ -147,6 +147,9 @@ def drawn(draw: st.DrawFn) -> Drawn:
     chosen = draw(terms)
     if focus in {"clocks", "taken"}:
         chosen = replace(chosen, horizon=9, notice=min(chosen.notice, 30))
+    elif focus == "horizon":
+        days = draw(st.integers(0, 4))
+        chosen = replace(chosen, horizon=days, notice=0, business_days=draw(st.integers(0, 3)) > 0)
     midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
     now = draw(presents(midnight, chosen.notice, focus))
     closures: tuple[tuple[date, date], ...] = ()

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
+from warnings import catch_warnings
 from zoneinfo import ZoneInfo
 
 import holidays as library
@@ -55,7 +56,8 @@ def is_closed(drawn: Drawn, day: date) -> bool:
 
 @lru_cache
 def _holidays(country: str, year: int) -> Any:
-    return library.country_holidays(country, years=year, language="en_US")
+    with catch_warnings(action="ignore"):  # of years for which only those by the sun are known
+        return library.country_holidays(country, years=year, language="en_US")
 
 
 def takes(terms: Terms, start: datetime) -> set[datetime]:

@@ -320,6 +320,8 @@ async def test_the_year_of_holidays_is_one_that_is_known(world: World) -> None:
     asked = {"clinic_id": practice.clinic_id, "year": 1999}
     refusal = await refused(world.call("GetPublicHolidays", practice.owner, **asked))
     assert list(refusal.fields) == ["year"]
+    far = await world.call("GetPublicHolidays", practice.owner, **(asked | {"year": 2060}))
+    assert "Republic Day" in {each.name for each in far.public_holidays.holidays}
 
 
 def test_a_day_with_two_holidays_is_open_when_both_are_switched_off() -> None:
