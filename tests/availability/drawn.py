@@ -165,13 +165,15 @@ def drawn(draw: st.DrawFn) -> Drawn:
         first=first,
         last=first + DAY,
         closed=[*closures, *((day, day) for day in public)],
-        **draw(taken(midnight, now, most=1 if focus == "clocks" else 4)),
+        **draw(taken(midnight, now, chosen.notice, most=1 if focus == "clocks" else 4)),
     )
     return Drawn(schedule, now, closures, kept)
 
 
 @st.composite
-def taken(draw: st.DrawFn, midnight: datetime, now: datetime, most: int) -> dict[str, Any]:
+def taken(
+    draw: st.DrawFn, midnight: datetime, now: datetime, notice: int, most: int
+) -> dict[str, Any]:
     """Draw what takes time of the two days, and what the caller holds in them."""
     spans = st.builds(
         lambda start, length: Span(midnight + start * STEP, midnight + (start + length) * STEP),
@@ -185,12 +187,13 @@ def taken(draw: st.DrawFn, midnight: datetime, now: datetime, most: int) -> dict
         st.booleans(),
     )
     held = st.integers(0, 200).map(lambda quarter: midnight + quarter * 15 * MINUTE)
-    soon = st.integers(0, 40).map(lambda n: now.replace(second=0) + n * 5 * MINUTE)
+    sooner = now.replace(minute=now.minute // 5 * 5, second=0) + notice * MINUTE
+    soon = st.integers(0, 8).map(lambda n: sooner - n * STEP)
     promised = draw(st.lists(st.one_of(held, soon), max_size=min(most, 3)))
     return {
         "busy": draw(st.lists(spans, max_size=most)),
         "away": draw(st.lists(spans, max_size=1)),
         "travel": draw(st.lists(spans, max_size=1)),
         "booked": draw(st.lists(visits, max_size=most, unique_by=lambda visit: visit.start)),
-        "promised": dict.fromkeys(promised, now - 7 * MINUTE),
+        "promised": dict.fromkeys(promised, now - draw(st.sampled_from([7, 40])) * MINUTE),
     }
