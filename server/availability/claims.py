@@ -93,10 +93,10 @@ def keep_until(claim_ids: CTE) -> CTE:
 
 def forget_expired(batch: int) -> Delete:
     """Delete a batch of expired claims: only for tidiness, since who wants the time does it too."""
-    old = select(Claim.claim_id).where(Claim.expire_time <= func.app_now())
-    return delete(Claim).where(
-        Claim.claim_id == any_(func.array(old.limit(batch).scalar_subquery()))
-    )
+    is_over = Claim.expire_time <= func.app_now()
+    old = func.array(select(Claim.claim_id).where(is_over).limit(batch).scalar_subquery())
+    # Asked again of the claim as it then is: somebody may keep it longer meanwhile.
+    return delete(Claim).where(Claim.claim_id == any_(old), is_over)
 
 
 def release(claim_ids: CTE, name: str = "released") -> CTE:

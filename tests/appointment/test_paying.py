@@ -1,25 +1,29 @@
 """Visits that wait for their payment, at the service: no call makes one yet."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Boolean, column, func, select, table
 
 from launch.postgres import EmbeddedPostgres
-from server.appointment import booking, paying, progress
+from server.appointment import booking, holding, paying, progress
 from server.appointment.refusals import SlotTaken, TooLate
 from server.appointment.states import IllegalStatusChange
 from server.availability import service as availability
 from server.core import wire
 from server.core.clock import MovableClock
-from server.core.db import Database
+from server.core.db import Database, sql
 from server.waitlist import jobs
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 TEN = timedelta(minutes=10)
+_LOCKS = table("pg_locks", column("granted", Boolean))
+WAITING = sql(select(func.count().label("n")).select_from(_LOCKS).where(~_LOCKS.c.granted))
 TEST = "a test"  # stands in the audit for the request
 
 
@@ -215,6 +219,26 @@ async def test_a_lapsed_visit_keeps_its_patient_from_no_offer(
     await world.call("AcceptOffer", patient, **offered)
     async with world.db.transaction(patient.caller) as tx:
         assert (await progress.find(tx, visit))["status"] == "cancelled"
+
+
+async def test_tidying_up_spares_a_session_that_is_joined_meanwhile(
+    world: World, worker: Database, clock: MovableClock
+) -> None:
+    camp, other = await world.practice(capacity=3, interval_minutes=10), await world.person()
+    start = camp.at(tomorrow(camp), 10)
+    fields = {"practice_id": camp.practice_id, "start_time": start}
+    await world.call("HoldSlot", await world.person(), request_id=uuid4(), **fields)
+    lock = holding.lock(camp.practice_id, other.caller)
+    async with world.db.transaction(other.caller, lock=lock, request_id=TEST) as tx:
+        place: dict[str, Any] = {"practice_id": camp.practice_id, "visit_type_id": None}
+        await holding.hold(tx, other.user_id, **place, start=start, lasting=6 * TEN)
+        clock.advance(TEN)
+        tidying = asyncio.create_task(paying.expire(worker))
+        while not (waiting := await world.db.one(WAITING)) or not waiting["n"]:
+            assert not tidying.done()
+    await tidying
+    refusal = await refused(world.book(await world.person(), camp, start + TEN))
+    assert refusal.reason == "SLOT_TAKEN"
 
 
 async def test_a_lapsed_visit_keeps_no_missed_one_from_coming_back(
