@@ -15,6 +15,7 @@ from server.availability.slots import Booked, Limits, Schedule, Terms
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 STEP = 5 * MINUTE
+SATURDAY = 5
 ZONES = sorted(available_timezones())
 # Gaps and folds of an hour, of half an hour, of two and three hours, at midnight and for Ramadan.
 CHANGING = [
@@ -147,11 +148,15 @@ def drawn(draw: st.DrawFn) -> Drawn:
     chosen = draw(terms)
     if focus in {"clocks", "taken"}:
         chosen = replace(chosen, horizon=9, notice=min(chosen.notice, 30))
-    elif focus == "horizon":
-        days = draw(st.integers(0, 4))
-        chosen = replace(chosen, horizon=days, notice=0, business_days=draw(st.integers(0, 3)) > 0)
     midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
     now = draw(presents(midnight, chosen.notice, focus))
+    if focus == "horizon":
+        days = draw(st.integers(0, 2))
+        while (now + (days + 1) * DAY).date() <= first:
+            days += 1
+        weekends = sum((now + n * DAY).weekday() >= SATURDAY for n in range(1, days + 1))
+        days = max(0, days - draw(st.sampled_from([weekends, weekends + 1, 0])))
+        chosen = replace(chosen, horizon=days, notice=0, business_days=draw(st.booleans()))
     closures: tuple[tuple[date, date], ...] = ()
     if focus in {"horizon", "any"}:
         found = draw(st.lists(st.tuples(st.integers(-4, 2), few_days), max_size=1))
@@ -187,8 +192,8 @@ def taken(
         st.booleans(),
     )
     held = st.integers(0, 200).map(lambda quarter: midnight + quarter * 15 * MINUTE)
-    sooner = now.replace(minute=now.minute // 5 * 5, second=0) + notice * MINUTE
-    soon = st.integers(0, 8).map(lambda n: sooner - n * STEP)
+    sooner = now.replace(minute=now.minute // 15 * 15, second=0) + notice * MINUTE
+    soon = st.integers(0, 3).map(lambda n: sooner - n * 15 * MINUTE)
     promised = draw(st.lists(st.one_of(held, soon), max_size=min(most, 3)))
     return {
         "busy": draw(st.lists(spans, max_size=most)),
