@@ -219,7 +219,8 @@ async def test_the_services_offer_and_book_what_the_obvious_model_finds(
     assert await made.offered(made.here) == expected
     at = {"practice_id": made.here.practice_id}
     for start in [made.instant() for _ in range(TRIED)]:
-        if start not in expected:
+        day = start.astimezone(made.here.zone).date()
+        if start not in expected and made.first <= day <= made.first + DAY:
             call = world.call(
                 "BookAppointment", await world.person(), request_id=uuid4(), start_time=start, **at
             )
