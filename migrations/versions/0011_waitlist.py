@@ -4,8 +4,8 @@ from alembic import op
 
 from migrations.ddl import allow, protect
 
-revision = "0010"
-down_revision = "0011"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
