@@ -167,6 +167,7 @@ def _settings(services: Services, options: Options) -> dict[str, str]:
         "GRPC_ADDRESS": options.grpc,
         "HTTP_ADDRESS": options.rest.removeprefix("http://"),
         "SECRET_KEYS": secret_file.credentials(options.folder / "keys.json", ["token"])["token"],
+        "MAIL_FOLDER": str(options.folder / "mail"),
         "STOP_SECONDS": STOP_SECONDS,
         "EMBEDDED_SERVICES": "true",
     }

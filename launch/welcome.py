@@ -18,7 +18,8 @@ def show(terminal: Terminal, *, rest: str, grpc: str, folder: Path, demo: bool) 
     """Print the addresses, the demo accounts and three things to try."""
     terminal.say("\n[bold green]Carelane is ready.[/bold green]")
     pages = f"{rest}   (pages to read and try: {rest}/docs)"
-    terminal.rows([("REST", pages), ("gRPC", grpc), ("Data", str(folder))])
+    mail = f"{rest}/inbox   (what would be sent by mail)"
+    terminal.rows([("REST", pages), ("gRPC", grpc), ("Mail", mail), ("Data", str(folder))])
     if demo:
         terminal.say(f"\nDemo accounts, all with the password [bold]{DEMO_PASSWORD}[/bold]")
         terminal.rows([(email, role) for role, (_, _, email) in DEMO_ACCOUNTS.items()])

@@ -183,7 +183,7 @@ def _parts(
     passwords: Passwords,
     redis: Redis | None,
 ) -> Parts:
-    keys = Keys([key.get_secret_value() for key in settings.secret_keys])
+    keys = settings.keys
     tokens = Tokens(
         _signing_keys(keys),
         issuer=settings.token_issuer,

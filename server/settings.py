@@ -5,6 +5,8 @@ of them in one message.
 """
 
 import ipaddress
+import re
+from email.utils import parseaddr
 from functools import cached_property
 from ipaddress import ip_network
 from typing import Annotated, Literal, Self
@@ -14,11 +16,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.core.call import Networks
+from server.core.keys import Keys
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 EXAMPLE_ISSUER = "https://carelane.example"
+EXAMPLE_SENDER = "Carelane <no-reply@carelane.example>"
+EXAMPLE_DOMAIN = ("@carelane.example", "@carelane.example>")
 SHORTEST_KEY = 32
 SHORTEST_PASSWORD = 16
 
@@ -54,6 +59,19 @@ class Settings(BaseSettings):
     )
     hold_minutes: int = Field(
         10, ge=1, le=60, description="How long a time is held for a patient who books or pays."
+    )
+
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="The mail server, smtp://USER:PASSWORD@HOST:587 or smtps://; without it no "
+        "mail is sent.",
+    )
+    mail_sender: str = Field(EXAMPLE_SENDER, description="Who mails come from.")
+    mail_folder: str = Field(
+        "", description="Development only: the folder that mails and text messages are written to."
+    )
+    web_url: str = Field(
+        "http://localhost:3000", description="The web app, for links in mails; without a path."
     )
 
     token_issuer: str = Field(EXAMPLE_ISSUER, description="The `iss` of access tokens.")
@@ -104,6 +122,26 @@ class Settings(BaseSettings):
     def _of_redis(cls, url: SecretStr) -> SecretStr:
         return _with_scheme(url, "redis", "rediss", "unix")
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _of_smtp(cls, url: SecretStr) -> SecretStr:
+        return _with_scheme(url, "smtp", "smtps")
+
+    @field_validator("web_url")
+    @classmethod
+    def _of_web(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or url != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("is written like https://app.example.com, without a path")
+        return url
+
+    @field_validator("mail_sender")
+    @classmethod
+    def _address(cls, sender: str) -> str:
+        if not re.fullmatch(r"[^\s@]+@[^\s@]+", parseaddr(sender)[1]):
+            raise ValueError("is written like Carelane <no-reply@app.example.com>")
+        return sender
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,6 +171,11 @@ class Settings(BaseSettings):
         """The trusted proxies as networks."""
         return tuple(ip_network(proxy) for proxy in self.trusted_proxies)
 
+    @cached_property
+    def keys(self) -> Keys:
+        """What every key of this process is derived from."""
+        return Keys([key.get_secret_value() for key in self.secret_keys])
+
     def _weaknesses(self) -> list[str]:
         faults = [
             *_database_faults("DATABASE_URL", self.database_url.get_secret_value()),
@@ -144,6 +187,10 @@ class Settings(BaseSettings):
             "one of SECRET_KEYS is repetitive": any(map(_is_repetitive, self.secret_keys)),
             "the database is an embedded one": self.embedded_services,
             "DATABASE_URL is not set": not self.database_url.get_secret_value(),
+            "SMTP_URL is not set": not self.smtp_url.get_secret_value(),
+            "MAIL_FOLDER is set": bool(self.mail_folder),
+            "MAIL_SENDER is the example's": self.mail_sender.endswith(EXAMPLE_DOMAIN),
+            "WEB_URL is not https": not self.web_url.startswith("https://"),
             "TOKEN_ISSUER is the example's": self.token_issuer == EXAMPLE_ISSUER,
             "GRPC_ADDRESS is public without TLS (GRPC_PLAINTEXT=true says that it is meant)": plain
             and not is_local(self.grpc_address),

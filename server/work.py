@@ -4,9 +4,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
+from server.account.handlers import HANDLERS as ACCOUNT
+from server.account.letters import letters
 from server.appointment.paying import JOBS as PAYING_JOBS
 from server.auth.jobs import JOBS as AUTH_JOBS
 from server.core import log, repeats
@@ -14,16 +18,18 @@ from server.core.clock import Clock, SystemClock
 from server.core.db import Database
 from server.core.jobs import Job, JobMetrics, Runner
 from server.core.outbox import Handler, Handlers, OutboxMetrics, Relay
+from server.mail.sending import MailMetrics, Post
+from server.mail.transport import Folder, Smtp, Transports
 from server.notification.handlers import HANDLERS as NOTIFICATION
 from server.queue.handlers import HANDLERS as QUEUE
 from server.queue.jobs import JOBS as QUEUE_JOBS
-from server.settings import Settings
+from server.settings import Settings, is_local
 from server.waitlist.handlers import HANDLERS as WAITLIST
 from server.waitlist.jobs import JOBS as WAITLIST_JOBS
 
 POOL_SIZE = 4
 
-HANDLERS: Iterable[Handlers] = (NOTIFICATION, QUEUE, WAITLIST)
+HANDLERS: Iterable[Handlers] = (ACCOUNT, NOTIFICATION, QUEUE, WAITLIST)
 
 
 @asynccontextmanager
@@ -41,6 +47,7 @@ async def work(
     database: Database,
     stop: asyncio.Event,
     *,
+    settings: Settings,
     logger: log.Logger,
     metrics: CollectorRegistry,
 ) -> None:
@@ -53,8 +60,29 @@ async def work(
         *PAYING_JOBS,
         *QUEUE_JOBS,
         *WAITLIST_JOBS,
+        *_mail_jobs(settings, logger, metrics),
     ]
     await Runner(database, logger=logger, metrics=JobMetrics(metrics)).run(jobs, stop)
+
+
+def _mail_jobs(settings: Settings, logger: log.Logger, metrics: CollectorRegistry) -> Iterable[Job]:
+    """Answer the jobs that send mail: none where there is no way to send it."""
+    ways = transports(settings)
+    if not ways:
+        return ()
+    return Post(letters(settings.web_url), ways, logger=logger, metrics=MailMetrics(metrics)).jobs()
+
+
+def transports(settings: Settings) -> Transports:
+    """Answer how letters leave, by channel: a mail server, or the folder of who develops."""
+    ways: dict[str, Smtp | Folder] = {}
+    if settings.mail_folder:
+        folder = Folder(Path(settings.mail_folder), settings.mail_sender)
+        ways |= {"email": folder, "sms": folder}
+    if url := settings.smtp_url.get_secret_value():
+        clear = is_local(f"{urlsplit(url).hostname}:0")
+        ways["email"] = Smtp(url, settings.mail_sender, clear=clear)
+    return ways
 
 
 def _together(tables: Iterable[Handlers]) -> Handlers:

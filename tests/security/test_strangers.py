@@ -65,6 +65,8 @@ async def rows(owner: Any) -> dict[str, UUID]:
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
     await add(owner, "notification", user_id=patient, subject_id=visit, create_time=NOW, **told)
     await add(owner, "calendar_feed", user_id=patient, token_hash=uuid4().bytes)
+    letter = {"outbox_id": uuid4(), "kind": "x", "channel": "email", "expire_time": NOW}
+    await add(owner, "mail", user_id=patient, subject_id=visit, **letter)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
