@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2_grpc
+from carelane.audit.v1 import audit_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
@@ -22,6 +23,7 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
+from server.audit.servicer import AuditServicer
 from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
 from server.auth.authenticator import Authenticator
 from server.auth.keyed import KeyedHash
@@ -89,13 +91,7 @@ def _servicers(parts: Parts) -> Servicers:
         ),
         (
             directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
-            DirectoryServicer(
-                db,
-                parts.pager,
-                parts.secrets.attempts,
-                next_free=availability.next_free,
-                open_calendar=availability.open_calendar,
-            ),
+            _directory(parts),
         ),
         (
             availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server,
@@ -128,6 +124,20 @@ def _servicers(parts: Parts) -> Servicers:
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
             AdminServicer(db, parts.pager),
         ),
+        (
+            audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+            AuditServicer(db, parts.pager),
+        ),
+    )
+
+
+def _directory(parts: Parts) -> DirectoryServicer:
+    return DirectoryServicer(
+        parts.db,
+        parts.pager,
+        parts.secrets.attempts,
+        next_free=availability.next_free,
+        open_calendar=availability.open_calendar,
     )
 
 

@@ -16,6 +16,8 @@ from sqlalchemy import bindparam, insert, update
 
 from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
+from carelane.audit.v1 import audit_service_pb2 as audit_pb
+from carelane.audit.v1 import audit_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2 as availability_pb
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
@@ -29,6 +31,7 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.appointment.servicer import AppointmentServicer
+from server.audit.servicer import AuditServicer
 from server.auth.attempts import Attempts
 from server.auth.limits import Limits
 from server.auth.models import UserAccount
@@ -186,6 +189,9 @@ class World:
         patient_service_pb2_grpc.add_PatientServiceServicer_to_server(
             PatientServicer(self.db, pager), registry
         )
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
+            AuditServicer(self.db, pager), registry
+        )
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
@@ -194,6 +200,7 @@ class World:
             (patient_pb, patient_service_pb2_grpc.PatientServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
+            (audit_pb, audit_service_pb2_grpc.AuditServiceStub(self.channel)),
             (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )
 

@@ -6,6 +6,7 @@ from bff.route import Route
 from bff.routes import (
     admin,
     appointments,
+    audit,
     auth,
     calendar,
     clinics,
@@ -31,4 +32,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *practices.ROUTES,
     *queues.ROUTES,
     *admin.ROUTES,
+    *audit.ROUTES,
 )

@@ -12,7 +12,7 @@ from server.appointment.models import Appointment, PaymentTransaction
 from server.appointment.progress import find
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.view import view
-from server.appointment.writes import record
+from server.appointment.writes import UNPAID, record
 from server.availability import claims
 from server.availability import service as availability
 from server.availability.hours import local_day
@@ -141,7 +141,8 @@ async def book(
 async def _record(tx: Transaction, row: asyncpg.Record) -> None:
     holding.record_ended(tx, row["ended_holds"])
     for lapsed in row["lapsed"] or ():
-        record(tx, "appointment.expired", await find(tx, lapsed), fields=("status",))
+        expired = await find(tx, lapsed)
+        record(tx, "appointment.expired", expired, before=UNPAID, fields=("status",))
     action = "appointment.booked" if row["status"] == "booked" else "appointment.pending"
     record(tx, action, row, fields=("status",))
 

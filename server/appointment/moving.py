@@ -62,7 +62,7 @@ async def move(tx: Transaction, visit: asyncpg.Record, start: datetime) -> async
     row = await _move(tx, visit, start, holder=tx.caller.user_id if by_patient else None)
     holding.record_ended(tx, row["ended_holds"])
     fields = ("start_time", "end_time", "previous_start_time", "confirm_time")
-    record(tx, "appointment.moved", row, fields=fields)
+    record(tx, "appointment.moved", row, before=visit, fields=fields)
     return row
 
 

@@ -23,6 +23,7 @@ from server.appointment import (
     several,
 )
 from server.appointment.messages import STATUSES, etag, from_hold, from_policy, from_row
+from server.appointment.writes import record_reads
 from server.availability import service as availability
 from server.core import rpc, wire
 from server.core.access import Caller
@@ -124,6 +125,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         appointment_id = wire.to_id(request.appointment_id, "appointment_id")
         async with self._db.transaction(rpc.caller()) as tx:
             row = await progress.find(tx, appointment_id)
+            record_reads(tx, "appointment.read", [row], subject_id=appointment_id)
         return pb.GetAppointmentResponse(appointment=from_row(row))
 
     async def ListAppointments(
@@ -160,6 +162,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 after=self._pager.start(request.page_token, caller, request),
                 size=size + 1,
             )
+            record_reads(tx, "schedule.read", rows[:size])
         return pb.ListDoctorAppointmentsResponse(
             appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
         )

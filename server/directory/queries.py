@@ -49,6 +49,18 @@ def clinics() -> Subquery:
     )
 
 
+def doctor_names() -> Subquery:
+    """One row a doctor, with the name that everybody sees."""
+    return select(DoctorProfile.doctor_id, DoctorProfile.full_name.label("doctor_name")).subquery(
+        "doctor_names"
+    )
+
+
+def clinic_names() -> Subquery:
+    """One row a clinic, with its name."""
+    return select(Clinic.clinic_id, Clinic.name.label("clinic_name")).subquery("clinic_names")
+
+
 def visit_types() -> Subquery:
     """One row a visit type that is offered: length, buffers, grid, horizon, limits, price."""
     return (

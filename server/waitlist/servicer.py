@@ -74,6 +74,7 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
                 after=self._pager.start(request.page_token, caller, request),
                 size=size + 1,
             )
+            entries.record_read(tx, rows[:size])
         return pb.ListWaitlistResponse(
             entries=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
         )
