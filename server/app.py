@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from carelane.account.v1 import account_service_pb2_grpc
 from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.audit.v1 import audit_service_pb2_grpc
@@ -21,6 +22,8 @@ from carelane.notification.v1 import notification_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
+from server.account.servicer import AccountServicer, Means
+from server.account.tokens import ProofTokens
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.audit.servicer import AuditServicer
@@ -85,10 +88,7 @@ def _servicers(parts: Parts) -> Servicers:
     """List every service: how it is added, and who serves it."""
     db = parts.db
     return (
-        (
-            auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
-            AuthServicer(db, parts.authenticator, parts.secrets),
-        ),
+        *_of_accounts(parts),
         (
             directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
             _directory(parts),
@@ -138,6 +138,23 @@ def _directory(parts: Parts) -> DirectoryServicer:
         parts.secrets.attempts,
         next_free=availability.next_free,
         open_calendar=availability.open_calendar,
+    )
+
+
+def _of_accounts(parts: Parts) -> Servicers:
+    """List the services of accounts."""
+    secrets = parts.secrets
+    tokens = ProofTokens(parts.settings.keys.derive("account proof"))
+    means = Means(parts.authenticator, secrets.passwords, secrets.attempts, tokens)
+    return (
+        (
+            auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
+            AuthServicer(parts.db, parts.authenticator, secrets),
+        ),
+        (
+            account_service_pb2_grpc.add_AccountServiceServicer_to_server,
+            AccountServicer(parts.db, means),
+        ),
     )
 
 

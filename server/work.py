@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from server.account.handlers import HANDLERS as ACCOUNT
-from server.account.letters import letters
+from server.account.letters import AccountLetters
+from server.account.proofs import JOBS as ACCOUNT_JOBS
+from server.account.tokens import ProofTokens
 from server.appointment.paying import JOBS as PAYING_JOBS
 from server.auth.jobs import JOBS as AUTH_JOBS
 from server.core import log, repeats
@@ -57,6 +59,7 @@ async def work(
         *relay.jobs(),
         *repeats.JOBS,
         *AUTH_JOBS,
+        *ACCOUNT_JOBS,
         *PAYING_JOBS,
         *QUEUE_JOBS,
         *WAITLIST_JOBS,
@@ -70,7 +73,9 @@ def _mail_jobs(settings: Settings, logger: log.Logger, metrics: CollectorRegistr
     ways = transports(settings)
     if not ways:
         return ()
-    return Post(letters(settings.web_url), ways, logger=logger, metrics=MailMetrics(metrics)).jobs()
+    tokens = ProofTokens(settings.keys.derive("account proof"))
+    letters = AccountLetters(settings.web_url, tokens).table()
+    return Post(letters, ways, logger=logger, metrics=MailMetrics(metrics)).jobs()
 
 
 def transports(settings: Settings) -> Transports:

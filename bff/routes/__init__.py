@@ -4,6 +4,7 @@ from typing import Final
 
 from bff.route import Route
 from bff.routes import (
+    account,
     admin,
     appointments,
     audit,
@@ -21,6 +22,7 @@ from bff.routes import (
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
+    *account.ROUTES,
     *me.ROUTES,
     *reference.ROUTES,
     *doctors.ROUTES,

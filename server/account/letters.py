@@ -1,23 +1,75 @@
-"""The letters about accounts, each written when it is sent."""
+"""The letters about accounts, each written when it is sent: only then is there a token."""
 
+from server.account import proofs
+from server.account.tokens import ProofTokens
 from server.core.db import Transaction
 from server.mail.letters import Delivery, Letters, Words
 
 
-def letters(web_url: str) -> Letters:
-    """Answer the letters whose links lead to the web app."""
+class AccountLetters:
+    """Writes letters whose links lead to the web app.
 
-    async def registration_repeated(_: Transaction, to: Delivery) -> Words:
+    A token stands behind `#`, so that no server on the way, nor its log, sees it.
+    """
+
+    def __init__(self, web_url: str, tokens: ProofTokens) -> None:
+        self._web_url = web_url
+        self._tokens = tokens
+
+    def table(self) -> Letters:
+        """Answer every letter by its kind; those that ask for a proof are called as its purpose."""
+        return {
+            "registration_repeated": self.registration_repeated,
+            "password_was_reset": self.password_was_reset,
+            proofs.VERIFY_EMAIL: self.verify_email,
+            proofs.RESET_PASSWORD: self.reset_password,
+        }
+
+    async def registration_repeated(self, _: Transaction, to: Delivery) -> Words:
         text = (
             "Somebody, perhaps you, has just tried to register with this address. You have an"
             " account already, and nothing about it has changed.\n\n"
-            f"Sign in: {web_url}/sign-in\n"
-            f"If you do not know your password any more: {web_url}/forgotten-password\n\n"
+            f"Sign in: {self._web_url}/sign-in\n"
+            f"If you do not know your password any more: {self._web_url}/forgotten-password\n\n"
             "If it was not you, there is nothing to do."
         )
         return _to(to, "You have an account already", text)
 
-    return {"registration_repeated": registration_repeated}
+    async def password_was_reset(self, _: Transaction, to: Delivery) -> Words:
+        text = (
+            "Your password was changed by a link that was sent to this address, and you are signed"
+            " out everywhere.\n\n"
+            "If it was not you, somebody else reads your mail: secure that first, then set a new"
+            f" password: {self._web_url}/forgotten-password"
+        )
+        return _to(to, "Your password was changed", text)
+
+    async def verify_email(self, tx: Transaction, to: Delivery) -> Words | None:
+        text = (
+            "Please confirm that this address is yours:\n\n{link}\n\n"
+            "The link is good once, for three days. If you did not register at Carelane, do not"
+            " open it: then somebody else has written your address."
+        )
+        return await self._asking(tx, to, proofs.VERIFY_EMAIL, "Confirm your address", text)
+
+    async def reset_password(self, tx: Transaction, to: Delivery) -> Words | None:
+        text = (
+            "Set a new password here:\n\n{link}\n\n"
+            "The link is good once, for half an hour. If you did not ask for it, there is nothing"
+            " to do: your password stays as it is."
+        )
+        return await self._asking(tx, to, proofs.RESET_PASSWORD, "Set a new password", text)
+
+    async def _asking(
+        self, tx: Transaction, to: Delivery, purpose: str, subject: str, text: str
+    ) -> Words | None:
+        """Write a letter with the link of a proof, unless that cannot be given any more."""
+        if await proofs.find_good(tx, to.subject_id) is None:
+            return None
+        token = self._tokens.token(purpose, to.subject_id)
+        page = purpose.replace("_", "-")
+        link = f"{self._web_url}/{page}#token={token}"
+        return _to(to, subject, text.format(link=link))
 
 
 def _to(to: Delivery, subject: str, text: str) -> Words:

@@ -27,6 +27,8 @@ class Rules(NamedTuple):
     network_registrations: Limit = Limit(60, timedelta(hours=1))
     caller_look_ups: Limit = Limit(60, timedelta(hours=1))
     network_look_ups: Limit = Limit(300, timedelta(hours=1))
+    address_letters: Limit = Limit(5, timedelta(hours=1))
+    network_letters: Limit = Limit(60, timedelta(hours=1))
 
 
 DEFAULT_RULES = Rules()
@@ -34,6 +36,7 @@ ONE_MACHINE_RULES = Rules(
     network_failures=Limit(100_000, timedelta(minutes=15)),
     network_registrations=Limit(100_000, timedelta(hours=1)),
     network_look_ups=Limit(100_000, timedelta(hours=1)),
+    network_letters=Limit(100_000, timedelta(hours=1)),
 )
 """For development, where everybody comes from the same address."""
 
@@ -57,6 +60,16 @@ class Attempts:
         """Count a look-up of an account by its address, whether there is one or not."""
         await self._limits.take(f"look-up:{caller.user_id}", self._rules.caller_look_ups)
         await self._limits.take(f"look-up:{network}", self._rules.network_look_ups)
+
+    async def letter(self, address: str, network: str) -> None:
+        """Count what makes a letter go to an address, whoever has it.
+
+        Each network has a budget of its own for an address, so that others do not use up its
+        owner's.
+        """
+        by_address = f"letter:{address.lower()}:{network}"
+        await self._limits.take(f"letter:{network}", self._rules.network_letters)
+        await self._limits.take(by_address, self._rules.address_letters)
 
     async def sign_in(self, email: str, network: str, *, known: bool) -> tuple[str, ...]:
         """Count a sign-in; `known` says that the account signed in from this network before."""

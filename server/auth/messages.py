@@ -37,6 +37,8 @@ def user(row: Record) -> user_pb2.User:
         etag=service.etag(row),
         create_time=from_time(row["create_time"]),
         update_time=from_time(row["update_time"]),
+        email_verified=row["email_verify_time"] is not None,
+        phone_verified=row["phone_verify_time"] is not None,
     )
 
 

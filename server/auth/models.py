@@ -38,6 +38,8 @@ class UserAccount(Base):
     revision: Mapped[int] = mapped_column(server_default=text("1"))
     create_time: Mapped[datetime] = mapped_column(server_default=NOW)
     update_time: Mapped[datetime] = mapped_column(server_default=NOW)
+    email_verify_time: Mapped[datetime | None]
+    phone_verify_time: Mapped[datetime | None]
 
 
 class Credential(Base):

@@ -11,7 +11,7 @@ def people() -> Subquery:
 
 
 def recipients() -> Subquery:
-    """One row an account, with what a letter is addressed by."""
-    return select(UserAccount.user_id, UserAccount.email, UserAccount.full_name).subquery(
-        "recipients"
-    )
+    """One row an account, with what a letter is addressed by, and whether it may be used."""
+    return select(
+        UserAccount.user_id, UserAccount.email, UserAccount.full_name, UserAccount.status
+    ).subquery("recipients")

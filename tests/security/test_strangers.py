@@ -24,6 +24,7 @@ OWN = {
     "idempotency",
     "notification",
     "calendar_feed",
+    "account_proof",
     "appointment",
     "payment_transaction",
     "hold",
@@ -67,6 +68,8 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "calendar_feed", user_id=patient, token_hash=uuid4().bytes)
     letter = {"outbox_id": uuid4(), "kind": "x", "channel": "email", "expire_time": NOW}
     await add(owner, "mail", user_id=patient, subject_id=visit, **letter)
+    proof = {"purpose": "verify_email", "address": "x", "create_time": NOW, "expire_time": NOW}
+    await add(owner, "account_proof", user_id=patient, proof_id=uuid4(), **proof)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)

@@ -106,6 +106,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The offer was answered, or its deadline passed."""
     ERROR_REASON_TOO_MANY_DEPENDANTS: _ErrorReason.ValueType  # 37
     """The person books for as many others as they may."""
+    ERROR_REASON_EMAIL_UNVERIFIED: _ErrorReason.ValueType  # 70
+    """The caller's e-mail address has to be verified first."""
+    ERROR_REASON_LINK_INVALID: _ErrorReason.ValueType  # 71
+    """The link or its token is unknown, used or expired."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -197,4 +201,8 @@ ERROR_REASON_OFFER_ENDED: ErrorReason.ValueType  # 52
 """The offer was answered, or its deadline passed."""
 ERROR_REASON_TOO_MANY_DEPENDANTS: ErrorReason.ValueType  # 37
 """The person books for as many others as they may."""
+ERROR_REASON_EMAIL_UNVERIFIED: ErrorReason.ValueType  # 70
+"""The caller's e-mail address has to be verified first."""
+ERROR_REASON_LINK_INVALID: ErrorReason.ValueType  # 71
+"""The link or its token is unknown, used or expired."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
