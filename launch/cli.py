@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -29,9 +30,12 @@ app = typer.Typer(
     help="Carelane: find a doctor, book a visit, run a clinic.",
     epilog="Settings are environment variables, also read from .env; .env.example explains each.",
 )
+audit = typer.Typer(no_args_is_help=True, help="The audit: whether it is what was sealed.")
 HERE = "On this machine"
 PARTS = "With your own services"
 DATA = "Data and settings"
+
+app.add_typer(audit, name="audit", rich_help_panel=DATA)
 
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -146,6 +150,24 @@ def check() -> None:
             if not found.well:
                 terminal.say(f"    → {escape(found.mend)}")
     if not all(found.well for found in findings):
+        raise typer.Exit(1)
+
+
+@audit.command()
+def verify(
+    clinic: Annotated[
+        UUID | None, typer.Option(help="The chain of one clinic; zeros for the platform's.")
+    ] = None,
+) -> None:
+    """Walk the chains of the audit; name the first row of each that is not what was sealed."""
+    with _one_sentence() as terminal:
+        from launch import audit as chains
+
+        environment.load()
+        report = asyncio.run(chains.walk(_needed("WORKER_DATABASE_URL"), only=clinic))
+        for sentence in chains.sentences(report):
+            terminal.say(sentence)
+    if report.faults:
         raise typer.Exit(1)
 
 

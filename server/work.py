@@ -14,6 +14,7 @@ from server.account.letters import AccountLetters
 from server.account.proofs import JOBS as ACCOUNT_JOBS
 from server.account.tokens import ProofTokens
 from server.appointment.paying import JOBS as PAYING_JOBS
+from server.audit.sealing import JOBS as AUDIT_JOBS
 from server.auth.jobs import JOBS as AUTH_JOBS
 from server.core import log, repeats
 from server.core.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ async def work(
     jobs: list[Job] = [
         *relay.jobs(),
         *repeats.JOBS,
+        *AUDIT_JOBS,
         *AUTH_JOBS,
         *ACCOUNT_JOBS,
         *PAYING_JOBS,

@@ -72,6 +72,7 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "account_proof", user_id=patient, proof_id=uuid4(), **proof)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
+    await add(owner, "audit_head", chain_id=uuid4())
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
     await add(owner, "clinic_feed", **clinic)
     await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
