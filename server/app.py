@@ -24,6 +24,7 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.account.servicer import AccountServicer, Means
 from server.account.tokens import ProofTokens
+from server.account.verified import VerifiedEmail
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.audit.servicer import AuditServicer
@@ -87,6 +88,7 @@ class App:
 def _servicers(parts: Parts) -> Servicers:
     """List every service: how it is added, and who serves it."""
     db = parts.db
+    admit = VerifiedEmail(db, required=parts.settings.asks_for_verified_email)
     return (
         *_of_accounts(parts),
         (
@@ -100,7 +102,10 @@ def _servicers(parts: Parts) -> Servicers:
         (
             appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server,
             AppointmentServicer(
-                db, parts.pager, hold_time=timedelta(minutes=parts.settings.hold_minutes)
+                db,
+                parts.pager,
+                hold_time=timedelta(minutes=parts.settings.hold_minutes),
+                admit=admit,
             ),
         ),
         (
@@ -118,7 +123,7 @@ def _servicers(parts: Parts) -> Servicers:
         ),
         (
             waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server,
-            WaitlistServicer(db, parts.pager),
+            WaitlistServicer(db, parts.pager, admit=admit),
         ),
         (
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server,

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         "http://localhost:3000", description="The web app, for links in mails; without a path."
     )
 
+    require_verified_email: bool | None = Field(
+        None,
+        description="Let only those book who have verified their e-mail address; not set, it is "
+        "so in production.",
+    )
+
     token_issuer: str = Field(EXAMPLE_ISSUER, description="The `iss` of access tokens.")
     token_audience: str = Field("carelane", description="The `aud` of access tokens.")
 
@@ -121,6 +127,11 @@ class Settings(BaseSettings):
     @classmethod
     def _of_redis(cls, url: SecretStr) -> SecretStr:
         return _with_scheme(url, "redis", "rediss", "unix")
+
+    @field_validator("require_verified_email", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("smtp_url")
     @classmethod
@@ -170,6 +181,13 @@ class Settings(BaseSettings):
     def proxies(self) -> Networks:
         """The trusted proxies as networks."""
         return tuple(ip_network(proxy) for proxy in self.trusted_proxies)
+
+    @property
+    def asks_for_verified_email(self) -> bool:
+        """Whether only those book who have verified their address."""
+        if self.require_verified_email is None:
+            return self.environment == "production"
+        return self.require_verified_email
 
     @cached_property
     def keys(self) -> Keys:

@@ -30,6 +30,7 @@ from carelane.queue.v1 import queue_service_pb2 as queue_pb
 from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
+from server.account.verified import VerifiedEmail
 from server.appointment.servicer import AppointmentServicer
 from server.audit.servicer import AuditServicer
 from server.auth.attempts import Attempts
@@ -160,6 +161,7 @@ class World:
     def __post_init__(self) -> None:
         pager = Pager(b"a secret for the pages of tests")
         logger = log.logger("ERROR")
+        self.gate = VerifiedEmail(self.db, required=False)
         registry = rpc.Registry(
             _authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
@@ -167,10 +169,10 @@ class World:
             AvailabilityServicer(self.db, pager), registry
         )
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
-            AppointmentServicer(self.db, pager), registry
+            AppointmentServicer(self.db, pager, admit=self.gate), registry
         )
         waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server(
-            WaitlistServicer(self.db, pager), registry
+            WaitlistServicer(self.db, pager, admit=self.gate), registry
         )
         calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(
             CalendarServicer(self.db, Secrets(b"a secret for the feeds of tests")), registry

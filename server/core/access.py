@@ -1,5 +1,6 @@
 """Who calls, and which RPCs are open to them."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -39,6 +40,14 @@ class Rule(NamedTuple):
             raise Unauthenticated
         if self.roles is not None and caller.role not in self.roles:
             raise PermissionDenied
+
+
+Admission = Callable[[Caller], Awaitable[None]]
+"""Refuses a caller by raising, for a reason that the role does not say."""
+
+
+async def admit_everybody(_: Caller) -> None:
+    """Refuse nobody."""
 
 
 ANYONE = Rule(anyone=True)

@@ -47,6 +47,7 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_strong_settings_pass_in_production() -> None:
     assert Settings(**STRONG).environment == "production"
+    assert Settings(**STRONG).asks_for_verified_email
 
 
 @pytest.mark.parametrize(

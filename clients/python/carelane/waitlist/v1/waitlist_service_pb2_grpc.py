@@ -87,8 +87,8 @@ class WaitlistServiceServicer:
         request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+        EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,8 +45,8 @@ class WaitlistServiceStub:
     request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+    EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]
     """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
@@ -103,8 +103,8 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
     request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+    EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]  # type: ignore[assignment]
     """LeaveWaitlist ends an entry of the caller's; a time that is offered goes to
@@ -164,8 +164,8 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
-        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+        EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
