@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 from launch.errors import Refusal
+from server import work
 from server.audit.chain import PLATFORM
-from server.audit.verify import Fault, Report, verify
-from server.core.clock import SystemClock
-from server.core.db import Database
+from server.audit.heads import Signer, read_all
+from server.audit.verify import Copy, Fault, Report, verify
 from server.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -17,30 +18,63 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from server.settings import Settings
 
-async def walk(worker_dsn: str, *, only: UUID | None = None) -> Report:
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What was copied outside: the heads, and the copies that are not what was signed."""
+
+    places: int
+    copies: list[Copy]
+    unsigned: list[str]
+
+
+def copied(settings: Settings) -> Outside:
+    """Read the copies of every place that the settings name."""
+    places, signer = work.audit_places(settings), Signer(settings.keys_of_audit)
+    outside = Outside(len(places), [], [])
+    for place in places:
+        try:
+            copies, unsigned = read_all(place, signer)
+        except OSError as failure:
+            raise Refusal(f"The copies outside cannot be read: {failure}.") from None
+        outside.copies.extend(copies)
+        outside.unsigned.extend(unsigned)
+    return outside
+
+
+async def walk(settings: Settings, outside: Outside, *, only: UUID | None = None) -> Report:
     """Walk the chains as the role of background work, which reads the audit and changes nothing."""
     try:
-        database = await Database.connect(worker_dsn, SystemClock(), size=1)
+        async with work.opened(settings) as database:
+            return await verify(database, outside.copies, only=only)
     except Unavailable:
         raise Refusal(
             "The database of WORKER_DATABASE_URL does not answer: see `carelane check`."
         ) from None
-    try:
-        return await verify(database, only=only)
-    finally:
-        await database.close()
 
 
-def sentences(report: Report) -> Iterator[str]:
+def sentences(report: Report, outside: Outside) -> Iterator[str]:
     """Say what was found, the faults first."""
     for fault in report.faults:
         yield f"[red]✗[/red] {_words(fault)}"
-    if not report.faults:
+    for name in outside.unsigned:
+        yield f"[red]✗[/red] Copy {name} is not what was signed, or AUDIT_KEYS lacks its key."
+    if is_whole(report, outside):
         yield f"[green]OK[/green] {report.rows:,} rows in {report.chains:,} chains are as sealed."
+    if outside.places:
+        yield f"{len(outside.copies):,} heads outside were compared."
+    else:
+        yield "No heads outside to compare with: set AUDIT_FOLDER or S3_BUCKET."
     if report.unsealed_since:
         since = _instant(report.unsealed_since)
         yield f"{report.unsealed:,} rows are not sealed yet, the first of {since}."
+
+
+def is_whole(report: Report, outside: Outside) -> bool:
+    """Tell whether nothing was found."""
+    return not report.faults and not outside.unsigned
 
 
 def _words(fault: Fault) -> str:

@@ -69,6 +69,7 @@ async def run(values: Mapping[str, str]) -> list[Finding]:
         *_settings(values),
         *_certificates(values),
         *_secrets(values),
+        _audit(values),
         *(finding for findings in found for finding in findings),
     ]
 
@@ -220,6 +221,14 @@ def _ask_bucket(values: Mapping[str, str]) -> None:
         config=Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"max_attempts": 0}),
     )
     client.head_bucket(Bucket=values["S3_BUCKET"])
+
+
+def _audit(values: Mapping[str, str]) -> Finding:
+    if values.get("AUDIT_FOLDER") or values.get("S3_BUCKET"):
+        return Finding("audit", "its signed heads are copied outside the database")
+    production = values.get("ENVIRONMENT") == "production"
+    text = "no place outside: whoever is superuser can write all of it anew"
+    return Finding("audit", text, "set AUDIT_FOLDER or S3_BUCKET" if production else "")
 
 
 def _secrets(values: Mapping[str, str]) -> list[Finding]:

@@ -162,12 +162,17 @@ def verify(
     """Walk the chains of the audit; name the first row of each that is not what was sealed."""
     with _one_sentence() as terminal:
         from launch import audit as chains
+        from launch.settings import read
+        from server.settings import Settings
 
         environment.load()
-        report = asyncio.run(chains.walk(_needed("WORKER_DATABASE_URL"), only=clinic))
-        for sentence in chains.sentences(report):
+        _needed("WORKER_DATABASE_URL")
+        settings = read(Settings)
+        outside = chains.copied(settings)
+        report = asyncio.run(chains.walk(settings, outside, only=clinic))
+        for sentence in chains.sentences(report, outside):
             terminal.say(sentence)
-    if report.faults:
+    if not chains.is_whole(report, outside):
         raise typer.Exit(1)
 
 

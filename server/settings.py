@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.core.call import Networks
@@ -57,6 +57,19 @@ class Settings(BaseSettings):
         description="What tokens are signed with, 32 random characters or more each; the first "
         "signs, the others are still accepted. Without one, every start signs everybody out.",
     )
+    audit_keys: Secrets = Field(
+        (),
+        description="What heads of the audit are signed with, if not SECRET_KEYS; the first signs, "
+        "the others are kept as long as what they signed.",
+    )
+    audit_folder: str = Field(
+        "", description="A folder that heads of the audit are copied to, besides S3_BUCKET."
+    )
+    s3_endpoint_url: str = Field("", description="The S3 store; empty for AWS.")
+    s3_region: str = "us-east-1"
+    s3_bucket: str = Field("", description="Its bucket; without one no files are kept.")
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
     hold_minutes: int = Field(
         10, ge=1, le=60, description="How long a time is held for a patient who books or pays."
     )
@@ -111,7 +124,7 @@ class Settings(BaseSettings):
         7.0, gt=0, le=8, description="How long calls may finish after SIGTERM."
     )
 
-    @field_validator("secret_keys", "trusted_proxies", mode="before")
+    @field_validator("secret_keys", "audit_keys", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -160,11 +173,12 @@ class Settings(BaseSettings):
             ip_network(proxy)
         return proxies
 
-    @field_validator("secret_keys")
+    @field_validator("secret_keys", "audit_keys")
     @classmethod
-    def _long(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    def _long(cls, keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
-            raise ValueError(f"each of SECRET_KEYS must have {SHORTEST_KEY} characters or more")
+            name = str(info.field_name).upper()
+            raise ValueError(f"each of {name} must have {SHORTEST_KEY} characters or more")
         return keys
 
     @model_validator(mode="after")
@@ -194,6 +208,11 @@ class Settings(BaseSettings):
         """What every key of this process is derived from."""
         return Keys([key.get_secret_value() for key in self.secret_keys])
 
+    @cached_property
+    def keys_of_audit(self) -> Keys:
+        """What the keys that sign heads of the audit are derived from."""
+        return Keys([key.get_secret_value() for key in self.audit_keys or self.secret_keys])
+
     def _weaknesses(self) -> list[str]:
         faults = [
             *_database_faults("DATABASE_URL", self.database_url.get_secret_value()),
@@ -203,6 +222,7 @@ class Settings(BaseSettings):
         conditions = {
             "SECRET_KEYS is not set": not self.secret_keys,
             "one of SECRET_KEYS is repetitive": any(map(_is_repetitive, self.secret_keys)),
+            "one of AUDIT_KEYS is repetitive": any(map(_is_repetitive, self.audit_keys)),
             "the database is an embedded one": self.embedded_services,
             "DATABASE_URL is not set": not self.database_url.get_secret_value(),
             "SMTP_URL is not set": not self.smtp_url.get_secret_value(),

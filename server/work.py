@@ -14,6 +14,7 @@ from server.account.letters import AccountLetters
 from server.account.proofs import JOBS as ACCOUNT_JOBS
 from server.account.tokens import ProofTokens
 from server.appointment.paying import JOBS as PAYING_JOBS
+from server.audit import heads as audit
 from server.audit.sealing import JOBS as AUDIT_JOBS
 from server.auth.jobs import JOBS as AUTH_JOBS
 from server.core import log, repeats
@@ -60,6 +61,7 @@ async def work(
         *relay.jobs(),
         *repeats.JOBS,
         *AUDIT_JOBS,
+        *audit.Copying(audit.Signer(settings.keys_of_audit), audit_places(settings)).jobs(),
         *AUTH_JOBS,
         *ACCOUNT_JOBS,
         *PAYING_JOBS,
@@ -90,6 +92,27 @@ def transports(settings: Settings) -> Transports:
         clear = is_local(f"{urlsplit(url).hostname}:0")
         ways["email"] = Smtp(url, settings.mail_sender, clear=clear)
     return ways
+
+
+def audit_places(settings: Settings) -> list[audit.Place]:
+    """Answer where heads of the audit are copied to: a folder, a bucket, or both."""
+    places: list[audit.Place] = []
+    if settings.audit_folder:
+        places.append(audit.Folder(Path(settings.audit_folder)))
+    if settings.s3_bucket:
+        # takes a third of a second, which not every process has to wait for
+        from server.audit.bucket import Bucket  # noqa: PLC0415
+
+        places.append(
+            Bucket(
+                settings.s3_bucket,
+                url=settings.s3_endpoint_url,
+                region=settings.s3_region,
+                access_key=settings.s3_access_key_id,
+                secret_key=settings.s3_secret_access_key.get_secret_value(),
+            )
+        )
+    return places
 
 
 def _together(tables: Iterable[Handlers]) -> Handlers:

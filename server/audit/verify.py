@@ -65,7 +65,6 @@ class Report:
 
     chains: int = 0
     rows: int = 0
-    copies: int = 0
     unsealed: int = 0
     unsealed_since: datetime | None = None
     faults: list[Fault] = field(default_factory=list)
@@ -117,7 +116,7 @@ async def verify(
     database: Database, copies: Sequence[Copy] = (), *, only: UUID | None = None
 ) -> Report:
     """Walk every chain, or `only` one; more may be sealed meanwhile."""
-    report = Report(copies=len(copies))
+    report = Report()
     outside: dict[UUID, dict[int, bytes]] = {}
     for copy in copies:
         if only in {None, copy.chain_id}:
