@@ -224,15 +224,18 @@ def _parts(
     )
     rules = DEFAULT_RULES if settings.environment == "production" else ONE_MACHINE_RULES
     attempts = Attempts(Limits(db.clock, logger, redis), rules)
+    pager = Pager(*keys.derive("page token"))
     return Parts(
         settings=settings,
         db=db,
         redis=redis,
         logger=logger,
         metrics=metrics,
-        pager=Pager(*keys.derive("page token")),
+        pager=pager,
         authenticator=Authenticator(db, tokens),
-        secrets=Secrets(tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts),
+        secrets=Secrets(
+            tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts, pager
+        ),
         feed_secrets=FeedSecrets(keys.derive("calendar feed")[0]),
     )
 

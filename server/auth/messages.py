@@ -51,3 +51,16 @@ def session(session_id: UUID, access: SignedToken, refresh: Next) -> session_pb2
         refresh_token=refresh.token,
         refresh_token_expire_time=from_time(refresh.expire_time),
     )
+
+
+def open_session(row: Record, current: UUID | None) -> session_pb2.OpenSession:
+    """Write a session as its owner is shown it."""
+    return session_pb2.OpenSession(
+        session_id=str(row["session_id"]),
+        device=row["device"],
+        network=row["subnet"],
+        create_time=from_time(row["create_time"]),
+        use_time=from_time(row["use_time"]),
+        expire_time=from_time(row["expire_time"]),
+        current=row["session_id"] == current,
+    )

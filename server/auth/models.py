@@ -56,12 +56,17 @@ class Credential(Base):
 
 
 class Session(Base):
-    """One signed-in device: a family of refresh tokens. Its row lock orders their exchange."""
+    """One signed-in device: a family of refresh tokens. Its row lock orders their exchange.
+
+    `proof_time` is when its owner last proved to be there.
+    """
 
     __tablename__ = "session"
     __table_args__ = (
         CheckConstraint(
-            "end_reason IN ('logout', 'password_change', 'token_reuse')", name="end_reason"
+            "end_reason IN ('logout', 'password_change', 'token_reuse', 'password_reset', "
+            "'revocation', 'disabling', 'deletion', 'email_change')",
+            name="end_reason",
         ),
         CheckConstraint("(end_time IS NULL) = (end_reason IS NULL)", name="ended"),
         UniqueConstraint("user_id", "session_id"),
@@ -72,8 +77,12 @@ class Session(Base):
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id", ondelete="CASCADE"))
     network_hash: Mapped[bytes]
+    device: Mapped[str] = mapped_column(server_default=text("''"))
+    subnet: Mapped[str] = mapped_column(server_default=text("''"))
     create_time: Mapped[datetime]
     expire_time: Mapped[datetime]
+    use_time: Mapped[datetime | None]
+    proof_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
     end_reason: Mapped[str | None]
 

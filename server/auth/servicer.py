@@ -9,9 +9,10 @@ from asyncpg import Record
 
 from carelane.auth.v1 import auth_service_pb2 as pb
 from carelane.auth.v1 import auth_service_pb2_grpc, session_pb2
-from server.auth import messages, passwords, person, service, sessions
+from server.auth import messages, own_sessions, passwords, person, service, sessions
 from server.auth.attempts import KNOWN_FOR, Attempts
 from server.auth.authenticator import Authenticator
+from server.auth.devices import device
 from server.auth.keyed import KeyedHash, token_hash
 from server.auth.limits import network
 from server.auth.passwords import Passwords
@@ -21,6 +22,7 @@ from server.core.access import Caller
 from server.core.db import Database
 from server.core.errors import InvalidField, Unauthenticated
 from server.core.ids import new_id
+from server.core.paging import Pager
 from server.core.wire import from_time, to_id
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +36,7 @@ class Secrets:
     keyed: KeyedHash
     passwords: Passwords
     attempts: Attempts
+    pager: Pager
 
 
 class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
@@ -46,6 +49,7 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         self._keyed = secrets.keyed
         self._passwords = secrets.passwords
         self._attempts = secrets.attempts
+        self._pager = secrets.pager
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         await self._attempts.registration(network(rpc.client_address()))
@@ -74,12 +78,13 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
         session_id = new_id(self._db.clock.now())
         new = await self._renewed(request.password, old)
         caller, lock = Caller(user_id, role, session_id), service.credential_lock(user_id)
+        where = device(rpc.user_agent(), rpc.client_address())
         async with self._db.transaction(caller, lock=lock) as tx:
             await service.set_password(
                 tx, user_id, old_hash=old, new_hash=new, action="user.password_rehashed"
             )
             refresh = await sessions.open_session(
-                tx, user_id, session_id, network_hash=network_hash
+                tx, user_id, session_id, network_hash=network_hash, device=where
             )
             account = await service.account(tx, user_id)
         session = self._session(user_id, role, session_id, refresh)
@@ -114,6 +119,45 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
                 )
         self._authenticator.forget([*ended, session_id])
         return pb.LogoutResponse(ended_count=len(ended))
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        after = self._pager.start(request.page_token, caller, request)
+        async with self._db.transaction(caller) as tx:
+            rows = await own_sessions.find(tx, after=after, size=size + 1)
+        shown, token = rows[:size], ""
+        if len(rows) > size:
+            last = shown[-1]
+            token = self._pager.next((last["create_time"], last["session_id"]), caller, request)
+        return pb.ListSessionsResponse(
+            sessions=[messages.open_session(row, caller.session_id) for row in shown],
+            next_page_token=token,
+        )
+
+    async def RevokeSession(
+        self, request: pb.RevokeSessionRequest, context: Context
+    ) -> pb.RevokeSessionResponse:
+        session_id = to_id(request.session_id, "session_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            ended = await own_sessions.revoke(tx, session_id)
+        self._authenticator.forget(ended)
+        return pb.RevokeSessionResponse()
+
+    async def Reauthenticate(
+        self, request: pb.ReauthenticateRequest, context: Context
+    ) -> pb.ReauthenticateResponse:
+        caller, user_id, _ = _signed_in()
+        async with self._db.transaction(caller) as tx:
+            known = await service.password_hash(tx, user_id)
+        attempt = await self._attempts.password_check(user_id)
+        if not await self._passwords.matches(request.password, known):
+            raise service.WrongPassword
+        await self._attempts.forgive(attempt)
+        async with self._db.transaction(caller) as tx:
+            until = await own_sessions.prove(tx)
+        return pb.ReauthenticateResponse(proof_expire_time=from_time(until))
 
     async def VerifyToken(
         self, request: pb.VerifyTokenRequest, context: Context

@@ -21,6 +21,7 @@ from server.core import log, rpc
 from server.core.channel import InProcessChannel
 from server.core.db import Database
 from server.core.metrics import CallMetrics
+from server.core.paging import Pager
 
 Connection: TypeAlias = Any  # asyncpg.Connection, which is generic for its stubs only
 PASSWORD = "correct horse battery"
@@ -61,7 +62,8 @@ class Auth:
         registry = rpc.Registry(
             self.authenticator, logger=self._logger, metrics=CallMetrics(CollectorRegistry())
         )
-        held = Secrets(self.tokens, self.keyed, self._passwords, self._attempts)
+        pager = Pager(b"a secret for the pages of tests")
+        held = Secrets(self.tokens, self.keyed, self._passwords, self._attempts, pager)
         servicer = AuthServicer(self.db, self.authenticator, held)
         auth_service_pb2_grpc.add_AuthServiceServicer_to_server(servicer, registry)
         channel = InProcessChannel(registry)
@@ -77,8 +79,10 @@ class Auth:
         request_type = getattr(pb, f"{name}Request")
         call = getattr(self._stub, name)
 
-        async def ask(token: str = "", address: str = "203.0.113.1", **fields: Any) -> Any:
-            metadata = [("x-forwarded-for", address)]
+        async def ask(
+            token: str = "", address: str = "203.0.113.1", agent: str = "", **fields: Any
+        ) -> Any:
+            metadata = [("x-forwarded-for", address), ("x-user-agent", agent)]
             if token:
                 metadata.append(("authorization", f"Bearer {token}"))
             return await call(request_type(**fields), metadata=metadata)

@@ -359,6 +359,9 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call("notification.MarkNotificationsRead", token, all=True)
     await walk.call("calendar.RotateCalendarFeed", token)
     await walk.call("calendar.RevokeCalendarFeed", token)
+    await walk.call("auth.Reauthenticate", token, password=PASSWORD[::-1])
+    other = await walk.login(email, PASSWORD[::-1])
+    await walk.call("auth.RevokeSession", token, session_id=other.session_id)
     await walk.call("auth.Logout", token)
 
 

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carelane/auth/v1/auth_service.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x63\x61relane/auth/v1/session.proto\x1a\x1b\x63\x61relane/auth/v1/user.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x05\n\x0fRegisterRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12#\n\x05\x65mail\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12\x8f\x01\n\tfull_name\x18\x04 \x01(\tBr\x80\x01\x01\xbaH;r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x05 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12\x36\n\x04role\x18\x06 \x01(\x0e\x32\x16.carelane.auth.v1.RoleB\n\xbaH\x07\x82\x01\x04\x18\x01\x18\x02R\x04role\x12y\n\ttime_zone\x18\x07 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x08 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"\x12\n\x10RegisterResponse\"^\n\x0cLoginRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"p\n\rLoginResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\x12*\n\x04user\x18\x02 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"I\n\x13RefreshTokenRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"K\n\x14RefreshTokenResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\"!\n\rLogoutRequest\x12\x10\n\x03\x61ll\x18\x01 \x01(\x08R\x03\x61ll\"1\n\x0eLogoutResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"D\n\x12VerifyTokenRequest\x12.\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10R\x0b\x61\x63\x63\x65ssToken\"\x9d\x01\n\x13VerifyTokenResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x13\n\x11GetProfileRequest\"@\n\x12GetProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x95\x05\n\x14UpdateProfileRequest\x12;\n\x0bupdate_mask\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1b\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x92\x01\n\tfull_name\x18\x03 \x01(\tBu\x80\x01\x01\xbaH>r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xd8\x01\x01\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x04 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12y\n\ttime_zone\x18\x05 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x06 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"C\n\x15UpdateProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"9\n\x16\x43hangePasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"\x10\n\x0eGetJwksRequest\"C\n\x0fGetJwksResponse\x12\x30\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.carelane.auth.v1.JsonWebKeyR\x04keys2\x88\x07\n\x0b\x41uthService\x12]\n\x08Register\x12!.carelane.auth.v1.RegisterRequest\x1a\".carelane.auth.v1.RegisterResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x01\x12Q\n\x05Login\x12\x1e.carelane.auth.v1.LoginRequest\x1a\x1f.carelane.auth.v1.LoginResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x66\n\x0cRefreshToken\x12%.carelane.auth.v1.RefreshTokenRequest\x1a&.carelane.auth.v1.RefreshTokenResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12W\n\x06Logout\x12\x1f.carelane.auth.v1.LogoutRequest\x1a .carelane.auth.v1.LogoutResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x66\n\x0bVerifyToken\x12$.carelane.auth.v1.VerifyTokenRequest\x1a%.carelane.auth.v1.VerifyTokenResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x63\n\nGetProfile\x12#.carelane.auth.v1.GetProfileRequest\x1a$.carelane.auth.v1.GetProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12l\n\rUpdateProfile\x12&.carelane.auth.v1.UpdateProfileRequest\x1a\'.carelane.auth.v1.UpdateProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12o\n\x0e\x43hangePassword\x12\'.carelane.auth.v1.ChangePasswordRequest\x1a(.carelane.auth.v1.ChangePasswordResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12Z\n\x07GetJwks\x12 .carelane.auth.v1.GetJwksRequest\x1a!.carelane.auth.v1.GetJwksResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carelane/auth/v1/auth_service.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x63\x61relane/auth/v1/session.proto\x1a\x1b\x63\x61relane/auth/v1/user.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x05\n\x0fRegisterRequest\x12*\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12#\n\x05\x65mail\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12\x8f\x01\n\tfull_name\x18\x04 \x01(\tBr\x80\x01\x01\xbaH;r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x05 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12\x36\n\x04role\x18\x06 \x01(\x0e\x32\x16.carelane.auth.v1.RoleB\n\xbaH\x07\x82\x01\x04\x18\x01\x18\x02R\x04role\x12y\n\ttime_zone\x18\x07 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x08 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"\x12\n\x10RegisterResponse\"^\n\x0cLoginRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"p\n\rLoginResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\x12*\n\x04user\x18\x02 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"I\n\x13RefreshTokenRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0crefreshToken\"K\n\x14RefreshTokenResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\x19.carelane.auth.v1.SessionR\x07session\"!\n\rLogoutRequest\x12\x10\n\x03\x61ll\x18\x01 \x01(\x08R\x03\x61ll\"1\n\x0eLogoutResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"d\n\x13ListSessionsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"y\n\x14ListSessionsResponse\x12\x39\n\x08sessions\x18\x01 \x03(\x0b\x32\x1d.carelane.auth.v1.OpenSessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"?\n\x14RevokeSessionRequest\x12\'\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tsessionId\"\x17\n\x15RevokeSessionResponse\"B\n\x15ReauthenticateRequest\x12)\n\x08password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"`\n\x16ReauthenticateResponse\x12\x46\n\x11proof_expire_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0fproofExpireTime\"D\n\x12VerifyTokenRequest\x12.\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10R\x0b\x61\x63\x63\x65ssToken\"\x9d\x01\n\x13VerifyTokenResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x13\n\x11GetProfileRequest\"@\n\x12GetProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x95\x05\n\x14UpdateProfileRequest\x12;\n\x0bupdate_mask\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1b\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x92\x01\n\tfull_name\x18\x03 \x01(\tBu\x80\x01\x01\xbaH>r9\x18\xc8\x01\x32\x34^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$\xd8\x01\x01\xb2\xed\x18-must be a name: some letters, all in one lineR\x08\x66ullName\x12\x86\x01\n\x05phone\x18\x04 \x01(\tBp\x80\x01\x01\xbaH r\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xd8\x01\x01\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\x12y\n\ttime_zone\x18\x05 \x01(\tB\\\xbaH&r!2\x1f^[A-Za-z][A-Za-z0-9_+/-]{1,63}$\xd8\x01\x01\xb2\xed\x18/must be an IANA time zone, such as Asia/KolkataR\x08timeZone\x12\x89\x01\n\x08language\x18\x06 \x01(\tBm\xbaH;r624^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$\xd8\x01\x01\xb2\xed\x18+must be a language tag, such as en or pt-BRR\x08language\"C\n\x15UpdateProfileResponse\x12*\n\x04user\x18\x01 \x01(\x0b\x32\x16.carelane.auth.v1.UserR\x04user\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"9\n\x16\x43hangePasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"\x10\n\x0eGetJwksRequest\"C\n\x0fGetJwksResponse\x12\x30\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.carelane.auth.v1.JsonWebKeyR\x04keys2\xd2\t\n\x0b\x41uthService\x12]\n\x08Register\x12!.carelane.auth.v1.RegisterRequest\x1a\".carelane.auth.v1.RegisterResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x01\x12Q\n\x05Login\x12\x1e.carelane.auth.v1.LoginRequest\x1a\x1f.carelane.auth.v1.LoginResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x66\n\x0cRefreshToken\x12%.carelane.auth.v1.RefreshTokenRequest\x1a&.carelane.auth.v1.RefreshTokenResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12W\n\x06Logout\x12\x1f.carelane.auth.v1.LogoutRequest\x1a .carelane.auth.v1.LogoutResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12i\n\x0cListSessions\x12%.carelane.auth.v1.ListSessionsRequest\x1a&.carelane.auth.v1.ListSessionsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12l\n\rRevokeSession\x12&.carelane.auth.v1.RevokeSessionRequest\x1a\'.carelane.auth.v1.RevokeSessionResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12o\n\x0eReauthenticate\x12\'.carelane.auth.v1.ReauthenticateRequest\x1a(.carelane.auth.v1.ReauthenticateResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x66\n\x0bVerifyToken\x12$.carelane.auth.v1.VerifyTokenRequest\x1a%.carelane.auth.v1.VerifyTokenResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x12\x63\n\nGetProfile\x12#.carelane.auth.v1.GetProfileRequest\x1a$.carelane.auth.v1.GetProfileResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x02\x12l\n\rUpdateProfile\x12&.carelane.auth.v1.UpdateProfileRequest\x1a\'.carelane.auth.v1.UpdateProfileResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12o\n\x0e\x43hangePassword\x12\'.carelane.auth.v1.ChangePasswordRequest\x1a(.carelane.auth.v1.ChangePasswordResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12Z\n\x07GetJwks\x12 .carelane.auth.v1.GetJwksRequest\x1a!.carelane.auth.v1.GetJwksResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,6 +60,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REAUTHENTICATEREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_REAUTHENTICATEREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
   _globals['_VERIFYTOKENREQUEST'].fields_by_name['access_token']._loaded_options = None
   _globals['_VERIFYTOKENREQUEST'].fields_by_name['access_token']._serialized_options = b'\200\001\001\272H\005r\003\030\200\020'
   _globals['_UPDATEPROFILEREQUEST'].fields_by_name['etag']._loaded_options = None
@@ -84,6 +92,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\252\355\030\003\n\001\001'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\220\002\001\252\355\030\003\n\001\002'
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_AUTHSERVICE'].methods_by_name['Reauthenticate']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['Reauthenticate']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
   _globals['_AUTHSERVICE'].methods_by_name['VerifyToken']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['VerifyToken']._serialized_options = b'\220\002\001\252\355\030\003\n\001\001'
   _globals['_AUTHSERVICE'].methods_by_name['GetProfile']._loaded_options = None
@@ -110,26 +124,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGOUTREQUEST']._serialized_end=1444
   _globals['_LOGOUTRESPONSE']._serialized_start=1446
   _globals['_LOGOUTRESPONSE']._serialized_end=1495
-  _globals['_VERIFYTOKENREQUEST']._serialized_start=1497
-  _globals['_VERIFYTOKENREQUEST']._serialized_end=1565
-  _globals['_VERIFYTOKENRESPONSE']._serialized_start=1568
-  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1725
-  _globals['_GETPROFILEREQUEST']._serialized_start=1727
-  _globals['_GETPROFILEREQUEST']._serialized_end=1746
-  _globals['_GETPROFILERESPONSE']._serialized_start=1748
-  _globals['_GETPROFILERESPONSE']._serialized_end=1812
-  _globals['_UPDATEPROFILEREQUEST']._serialized_start=1815
-  _globals['_UPDATEPROFILEREQUEST']._serialized_end=2476
-  _globals['_UPDATEPROFILERESPONSE']._serialized_start=2478
-  _globals['_UPDATEPROFILERESPONSE']._serialized_end=2545
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=2548
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=2679
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=2681
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=2738
-  _globals['_GETJWKSREQUEST']._serialized_start=2740
-  _globals['_GETJWKSREQUEST']._serialized_end=2756
-  _globals['_GETJWKSRESPONSE']._serialized_start=2758
-  _globals['_GETJWKSRESPONSE']._serialized_end=2825
-  _globals['_AUTHSERVICE']._serialized_start=2828
-  _globals['_AUTHSERVICE']._serialized_end=3732
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1497
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1597
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1599
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1720
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1722
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1785
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1787
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1810
+  _globals['_REAUTHENTICATEREQUEST']._serialized_start=1812
+  _globals['_REAUTHENTICATEREQUEST']._serialized_end=1878
+  _globals['_REAUTHENTICATERESPONSE']._serialized_start=1880
+  _globals['_REAUTHENTICATERESPONSE']._serialized_end=1976
+  _globals['_VERIFYTOKENREQUEST']._serialized_start=1978
+  _globals['_VERIFYTOKENREQUEST']._serialized_end=2046
+  _globals['_VERIFYTOKENRESPONSE']._serialized_start=2049
+  _globals['_VERIFYTOKENRESPONSE']._serialized_end=2206
+  _globals['_GETPROFILEREQUEST']._serialized_start=2208
+  _globals['_GETPROFILEREQUEST']._serialized_end=2227
+  _globals['_GETPROFILERESPONSE']._serialized_start=2229
+  _globals['_GETPROFILERESPONSE']._serialized_end=2293
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=2296
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=2957
+  _globals['_UPDATEPROFILERESPONSE']._serialized_start=2959
+  _globals['_UPDATEPROFILERESPONSE']._serialized_end=3026
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=3029
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=3160
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=3162
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=3219
+  _globals['_GETJWKSREQUEST']._serialized_start=3221
+  _globals['_GETJWKSREQUEST']._serialized_end=3237
+  _globals['_GETJWKSRESPONSE']._serialized_start=3239
+  _globals['_GETJWKSRESPONSE']._serialized_end=3306
+  _globals['_AUTHSERVICE']._serialized_start=3309
+  _globals['_AUTHSERVICE']._serialized_end=4543
 # @@protoc_insertion_point(module_scope)
