@@ -150,7 +150,13 @@ def _of_accounts(parts: Parts) -> Servicers:
     """List the services of accounts."""
     secrets = parts.secrets
     tokens = ProofTokens(parts.settings.keys.derive("account proof"))
-    means = Means(parts.authenticator, secrets.passwords, secrets.attempts, tokens)
+    means = Means(
+        parts.authenticator,
+        secrets.passwords,
+        secrets.attempts,
+        tokens,
+        sends_texts=bool(parts.settings.mail_folder),
+    )
     return (
         (
             auth_service_pb2_grpc.add_AuthServiceServicer_to_server,

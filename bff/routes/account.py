@@ -12,4 +12,9 @@ ROUTES: Final = (
     Route("POST", "/api/me/email/verification", f"{_SERVICE}.ResendVerification", status=202),
     Route("POST", "/api/account/forgot-password", f"{_SERVICE}.RequestPasswordReset", status=202),
     Route("POST", "/api/account/reset-password", f"{_SERVICE}.ResetPassword"),
+    Route("POST", "/api/me/email", f"{_SERVICE}.RequestEmailChange", status=202),
+    Route("POST", "/api/account/confirm-email", f"{_SERVICE}.ConfirmEmailChange"),
+    Route("POST", "/api/me/phone/code", f"{_SERVICE}.RequestPhoneCode", status=202),
+    Route("POST", "/api/me/phone", f"{_SERVICE}.ConfirmPhoneCode"),
+    Route("DELETE", "/api/me", f"{_SERVICE}.DeleteAccount"),
 )

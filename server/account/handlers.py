@@ -3,6 +3,7 @@
 A proof that an event asks for has the event's id, so that there is one however often it comes.
 """
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, bindparam, func, select
@@ -19,11 +20,11 @@ MOST_RESETS = 5
 _people = auth.recipients()
 _ACTIVE = _people.c.status == "active"
 BY_ID = sql(select(_people).where(_people.c.user_id == bindparam("id"), _ACTIVE))
-BY_EMAIL = sql(
-    select(_people).where(
-        func.lower(_people.c.email) == func.lower(bindparam("address", type_=Text)), _ACTIVE
-    )
+_with_address = select(_people).where(
+    func.lower(_people.c.email) == func.lower(bindparam("address", type_=Text))
 )
+BY_EMAIL = sql(_with_address.where(_ACTIVE))
+ANY_BY_EMAIL = sql(_with_address)
 
 
 async def tell_owner(tx: Transaction, event: Event) -> None:
@@ -57,6 +58,47 @@ async def find_owner(tx: Transaction, event: Event) -> None:
     await _post(tx, event, why, proof["proof_id"], user_id=user_id, address=address)
 
 
+async def ask_new_address(tx: Transaction, event: Event) -> None:
+    """Ask for the proof of a new address; who has it already is told that somebody wanted it."""
+    proof = await proofs.find_good(tx, UUID(event.payload["proof_id"]))
+    if proof is None:
+        return
+    other = await tx.one(ANY_BY_EMAIL, address=proof["address"])
+    if other is None:
+        await _ask_at(tx, event, proof)
+    elif other["status"] == "active":
+        owner = other["user_id"]
+        await mail.post(tx, event, "address_wanted", owner, user_id=owner)
+
+
+async def send_code(tx: Transaction, event: Event) -> None:
+    """Send the code to the telephone."""
+    proof = await proofs.find_good(tx, UUID(event.payload["proof_id"]))
+    if proof is not None:
+        await _ask_at(tx, event, proof, channel="sms")
+
+
+async def tell_previous(tx: Transaction, event: Event) -> None:
+    """Tell whoever reads the previous address that it is not that of the account any more."""
+    proof: Any = await tx.one(proofs.GET, id=UUID(event.payload["proof_id"]))
+    if proof is None or proof["previous_address"] is None:
+        return
+    owner, previous = proof["user_id"], proof["previous_address"]
+    await mail.post(tx, event, "email_changed", owner, user_id=owner, address=previous)
+    await tx.run(proofs.KEEP_PREVIOUS, id=proof["proof_id"], previous=None)
+
+
+async def say_farewell(tx: Transaction, event: Event) -> None:
+    """Forget the letters to an account that has ended, and tell its owner that it has."""
+    proof: Any = await tx.one(proofs.GET, id=UUID(event.payload["proof_id"]))
+    if proof is None:
+        return
+    await mail.forget(tx, event.subject_id)
+    subject, address = event.subject_id, proof["address"]
+    await mail.post(tx, event, "account_deleted", subject, address=address)
+    await tx.run(proofs.DELETE, id=proof["proof_id"])
+
+
 async def tell_reset(tx: Transaction, event: Event) -> None:
     """Tell a person that their password was reset."""
     owner = event.subject_id
@@ -69,12 +111,34 @@ async def _may_reset(tx: Transaction, user_id: UUID) -> bool:
     return row is not None and row["good"] < MOST_RESETS
 
 
+async def _ask_at(tx: Transaction, event: Event, proof: Any, *, channel: str = "email") -> None:
+    """Send to where a proof is asked for what it is given with."""
+    whose = {"user_id": proof["user_id"], "address": proof["address"]}
+    await _post(tx, event, proof["purpose"], proof["proof_id"], channel=channel, **whose)
+
+
 async def _post(
-    tx: Transaction, event: Event, purpose: str, proof_id: UUID, *, user_id: UUID, address: str
+    tx: Transaction,
+    event: Event,
+    purpose: str,
+    proof_id: UUID,
+    *,
+    user_id: UUID,
+    address: str,
+    channel: str = "email",
 ) -> None:
     """Have the letter with the token sent to where the proof is asked for, while it is good."""
     lasting = proofs.LASTING[purpose]
-    await mail.post(tx, event, purpose, proof_id, user_id=user_id, address=address, lasting=lasting)
+    await mail.post(
+        tx,
+        event,
+        purpose,
+        proof_id,
+        user_id=user_id,
+        address=address,
+        channel=channel,
+        lasting=lasting,
+    )
 
 
 HANDLERS: Handlers = {
@@ -83,4 +147,8 @@ HANDLERS: Handlers = {
     "user.registration_repeated": (tell_owner,),
     "user.password_reset_requested": (find_owner,),
     "user.password_reset": (tell_reset,),
+    "user.email_change_requested": (ask_new_address,),
+    "user.email_changed": (tell_previous,),
+    "user.phone_code_requested": (send_code,),
+    "user.deleted": (say_farewell,),
 }

@@ -23,6 +23,11 @@ class AccountLetters:
             "password_was_reset": self.password_was_reset,
             proofs.VERIFY_EMAIL: self.verify_email,
             proofs.RESET_PASSWORD: self.reset_password,
+            proofs.CHANGE_EMAIL: self.change_email,
+            proofs.VERIFY_PHONE: self.verify_phone,
+            "address_wanted": self.address_wanted,
+            "email_changed": self.email_changed,
+            "account_deleted": self.account_deleted,
         }
 
     async def registration_repeated(self, _: Transaction, to: Delivery) -> Words:
@@ -59,6 +64,44 @@ class AccountLetters:
             " to do: your password stays as it is."
         )
         return await self._asking(tx, to, proofs.RESET_PASSWORD, "Set a new password", text)
+
+    async def change_email(self, tx: Transaction, to: Delivery) -> Words | None:
+        text = (
+            "Please confirm that you want to sign in with this address from now on:\n\n{link}\n\n"
+            "The link is good once, for a day. If you did not ask for it, do not open it: then"
+            " somebody else has written your address."
+        )
+        return await self._asking(tx, to, proofs.CHANGE_EMAIL, "Confirm your new address", text)
+
+    async def email_changed(self, _: Transaction, to: Delivery) -> Words:
+        text = (
+            "Your account has another address now, and mail no longer goes to this one.\n\n"
+            "If it was not you, write to us at once by answering this mail."
+        )
+        return _to(to, "Your address was changed", text)
+
+    async def account_deleted(self, _: Transaction, to: Delivery) -> Words:
+        text = (
+            "Your account has ended, as you asked for, and what it knew of you is erased. Visits"
+            " that took place are kept as long as the law asks, without your name.\n\n"
+            "You can register again with this address at any time."
+        )
+        return _to(to, "Your account has ended", text)
+
+    async def address_wanted(self, _: Transaction, to: Delivery) -> Words:
+        text = (
+            "Somebody, perhaps you, has just tried to give another account this address. It is"
+            " that of your account, and nothing has changed.\n\n"
+            "If it was not you, there is nothing to do."
+        )
+        return _to(to, "Your address is in use", text)
+
+    async def verify_phone(self, tx: Transaction, to: Delivery) -> Words | None:
+        if await proofs.find_good(tx, to.subject_id) is None:
+            return None
+        code = self._tokens.code(to.subject_id)
+        text = f"{code} is your Carelane code, for ten minutes. Tell it nobody.\n"
+        return Words("Your code", text)
 
     async def _asking(
         self, tx: Transaction, to: Delivery, purpose: str, subject: str, text: str

@@ -15,7 +15,17 @@ from server.core.errors import FailedPrecondition
 from server.core.jobs import Job
 
 VERIFY_EMAIL, RESET_PASSWORD = "verify_email", "reset_password"
-LASTING = {VERIFY_EMAIL: timedelta(days=3), RESET_PASSWORD: timedelta(minutes=30)}
+CHANGE_EMAIL, VERIFY_PHONE = "change_email", "verify_phone"
+DELETE_ACCOUNT = "delete_account"
+"""Asks for nothing, and carries the address until the last letter is on its way."""
+LASTING = {
+    VERIFY_EMAIL: timedelta(days=3),
+    RESET_PASSWORD: timedelta(minutes=30),
+    CHANGE_EMAIL: timedelta(days=1),
+    VERIFY_PHONE: timedelta(minutes=10),
+    DELETE_ACCOUNT: timedelta(days=3),
+}
+MOST_TRIES = 5
 KEPT = timedelta(days=30)
 
 _COLUMNS = ("proof_id", "user_id", "purpose", "address", "create_time", "expire_time")
@@ -53,6 +63,30 @@ VOID = sql(
     )
     .values(use_time=bindparam("now"))
 )
+_newest = (
+    select(AccountProof.proof_id)
+    .where(
+        AccountProof.user_id == bindparam("user"),
+        AccountProof.purpose == VERIFY_PHONE,
+        *_IS_GOOD,
+    )
+    .order_by(AccountProof.create_time.desc(), AccountProof.proof_id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+# The last conditions are looked at again once the row is locked: of many tries at once five count.
+TRY = sql(
+    update(AccountProof)
+    .where(AccountProof.proof_id == _newest, AccountProof.tries < MOST_TRIES, *_IS_GOOD)
+    .values(tries=AccountProof.tries + 1)
+    .returning(AccountProof.proof_id)
+)
+KEEP_PREVIOUS = sql(
+    update(AccountProof)
+    .where(AccountProof.proof_id == bindparam("id"))
+    .values(previous_address=bindparam("previous"))
+)
+GET = sql(select(AccountProof).where(AccountProof.proof_id == bindparam("id")))
 GET_GOOD = sql(select(AccountProof).where(AccountProof.proof_id == bindparam("id"), *_IS_GOOD))
 COUNT_GOOD = sql(
     select(func.count().label("good")).where(
@@ -109,8 +143,20 @@ async def spend(tx: Transaction, proof_id: UUID, purpose: str) -> Given:
     row = await tx.one(SPEND, id=proof_id, why=purpose, now=tx.now)
     if row is None:
         raise LinkInvalid
-    await tx.run(VOID, user=tx.user_id, why=purpose, now=tx.now)
+    await void(tx, purpose)
     return Given(*row.values())
+
+
+async def void(tx: Transaction, purpose: str) -> None:
+    """Make the caller's proofs of a purpose worthless."""
+    await tx.run(VOID, user=tx.user_id, why=purpose, now=tx.now)
+
+
+async def try_code(tx: Transaction, tokens: ProofTokens, code: str) -> UUID | None:
+    """Count a try of the caller's newest code, and answer its proof if it is the one."""
+    row = await tx.one(TRY, user=tx.user_id, now=tx.now)
+    right = row is not None and tokens.is_code(row["proof_id"], code)
+    return row["proof_id"] if row is not None and right else None
 
 
 async def find_good(tx: Transaction, proof_id: UUID) -> Any:

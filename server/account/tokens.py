@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 ID_BYTES = 16
+CODE_DIGITS = 6
 
 
 class ProofTokens:
@@ -36,6 +37,20 @@ class ProofTokens:
         derived = (_derive(key, purpose, proof_id) for key in self._keys)
         right = [hmac.compare_digest(each, said[ID_BYTES:]) for each in derived]
         return proof_id if any(right) else None
+
+    def code(self, proof_id: UUID) -> str:
+        """Answer the code of a proof that is given by typing."""
+        return _code(self._keys[0], proof_id)
+
+    def is_code(self, proof_id: UUID, code: str) -> bool:
+        """Tell whether this is the code of the proof."""
+        right = [hmac.compare_digest(_code(key, proof_id), code) for key in self._keys]
+        return any(right)
+
+
+def _code(key: bytes, proof_id: UUID) -> str:
+    number = int.from_bytes(_derive(key, "code", proof_id)) % 10**CODE_DIGITS
+    return f"{number:0{CODE_DIGITS}}"
 
 
 def _derive(key: bytes, purpose: str, proof_id: UUID) -> bytes:

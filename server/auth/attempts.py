@@ -61,8 +61,8 @@ class Attempts:
         await self._limits.take(f"look-up:{caller.user_id}", self._rules.caller_look_ups)
         await self._limits.take(f"look-up:{network}", self._rules.network_look_ups)
 
-    async def letter(self, address: str, network: str) -> None:
-        """Count what makes a letter go to an address, whoever has it.
+    async def letter(self, address: str, network: str, *, by: UUID | None = None) -> None:
+        """Count what makes a letter go to an address, whoever has it; `by` whom when signed in.
 
         Each network has a budget of its own for an address, so that others do not use up its
         owner's.
@@ -70,6 +70,13 @@ class Attempts:
         by_address = f"letter:{address.lower()}:{network}"
         await self._limits.take(f"letter:{network}", self._rules.network_letters)
         await self._limits.take(by_address, self._rules.address_letters)
+        if by:
+            await self._limits.take(f"letter-by:{by}", self._rules.address_letters)
+
+    async def text_message(self, number: str, network: str, *, by: UUID | None) -> None:
+        """Count a text message: they cost, so a number has one budget, wherever they come from."""
+        await self._limits.take(f"text:{number}", self._rules.address_letters)
+        await self.letter(number, network, by=by)
 
     async def sign_in(self, email: str, network: str, *, known: bool) -> tuple[str, ...]:
         """Count a sign-in; `known` says that the account signed in from this network before."""

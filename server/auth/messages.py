@@ -20,6 +20,7 @@ _ROLE_VALUES = {name: value for value, name in ROLES.items()}
 _STATUS_VALUES = {
     "active": user_pb2.USER_STATUS_ACTIVE,
     "disabled": user_pb2.USER_STATUS_DISABLED,
+    "deleted": user_pb2.USER_STATUS_DELETED,
 }
 
 

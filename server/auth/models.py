@@ -17,12 +17,12 @@ from server.core.schema import NOW, Base
 
 
 class UserAccount(Base):
-    """A person: `role` is patient, doctor, staff or admin; `status` active or disabled."""
+    """A person: `role` is patient, doctor, staff or admin; `status` active, disabled or deleted."""
 
     __tablename__ = "user_account"
     __table_args__ = (
         CheckConstraint("role IN ('patient', 'doctor', 'staff', 'admin')", name="role"),
-        CheckConstraint("status IN ('active', 'disabled')", name="status"),
+        CheckConstraint("status IN ('active', 'disabled', 'deleted')", name="status"),
         Index("user_account_email", text("lower(email)"), unique=True),
         Index("user_account_create_time", "create_time"),
         {"info": {"access": "person"}},

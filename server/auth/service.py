@@ -14,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    case,
     column,
     func,
     insert,
@@ -42,6 +43,14 @@ _ACCOUNT = (
     UserAccount.phone_verify_time,
 )
 _EDITABLE = ("full_name", "phone", "time_zone", "language")
+# Another number is not proven.
+_STILL_VERIFIED = case(
+    (
+        UserAccount.phone.is_not_distinct_from(bindparam("phone", type_=Text)),
+        UserAccount.phone_verify_time,
+    ),
+    else_=None,
+)
 _CREDENTIALS = func.find_credential(
     bindparam("email", type_=Text),
     bindparam("network", type_=LargeBinary),
@@ -91,6 +100,7 @@ UPDATE = sql(
     .values(
         {name: bindparam(name) for name in _EDITABLE}
         | {"revision": UserAccount.revision + 1, "update_time": bindparam("now")}
+        | {"phone_verify_time": _STILL_VERIFIED}
     )
     .returning(*_ACCOUNT)
 )

@@ -1,10 +1,11 @@
 """What other domains may read of the directory, as selectables for their own statements."""
 
-from sqlalchemy import Subquery, and_, select
+from sqlalchemy import Subquery, and_, func, select
 
 from server.directory.models import (
     City,
     Clinic,
+    ClinicMember,
     DoctorProfile,
     DoctorSpecialty,
     Practice,
@@ -113,6 +114,15 @@ def fields() -> Subquery:
         .where(Practice.status == "active")
         .subquery("fields")
     )
+
+
+def own_work() -> Subquery:
+    """Where the caller works: clinics by id, and their own id when they have a doctor's profile."""
+    clinics_of = select(ClinicMember.clinic_id.label("place")).where(
+        ClinicMember.user_id == func.app_user()
+    )
+    profile = select(DoctorProfile.doctor_id).where(DoctorProfile.doctor_id == func.app_user())
+    return clinics_of.union_all(profile).subquery("own_work")
 
 
 def slugs() -> tuple[Subquery, Subquery]:

@@ -71,7 +71,9 @@ class Account:
         registry = rpc.Registry(
             self.auth.authenticator, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
-        means = Means(self.auth.authenticator, passwords, self.auth._attempts, self.tokens)
+        means = Means(
+            self.auth.authenticator, passwords, self.auth._attempts, self.tokens, sends_texts=True
+        )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountServicer(db, means), registry
         )

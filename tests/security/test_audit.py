@@ -94,6 +94,7 @@ async def walk(postgres: EmbeddedPostgres, owner: Any) -> AsyncIterator[Walk]:
         database_url=postgres.app_dsn,
         worker_database_url=postgres.worker_dsn,
         secret_keys="a key of the tests that is long enough to be one",
+        mail_folder="never written to: nobody sends here",
     )
     await owner.execute("DELETE FROM outbox")
     async with apps.opened(settings, clock=clock, logger=log.logger("CRITICAL")) as app:
@@ -286,16 +287,24 @@ async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
 
 
 async def prove(walk: Walk, postgres: EmbeddedPostgres, email: str, purpose: str) -> str:
-    """Do the background work, and answer the newest token that an account was sent."""
+    """Answer the newest token that an account was sent."""
+    return tokens(walk).token(purpose, await proof_of(walk, postgres, email, purpose))
+
+
+def tokens(walk: Walk) -> ProofTokens:
+    return ProofTokens(walk.app.parts.settings.keys.derive("account proof"))
+
+
+async def proof_of(walk: Walk, postgres: EmbeddedPostgres, email: str, purpose: str) -> UUID:
+    """Do the background work, and answer the newest proof that an account was asked for."""
     await deliver(postgres, walk.clock)
-    proof_id = await walk.owner.fetchval(
+    found: UUID = await walk.owner.fetchval(
         "SELECT proof_id FROM account_proof p JOIN user_account u USING (user_id)"
         " WHERE u.email = $1 AND purpose = $2 ORDER BY p.create_time DESC LIMIT 1",
         email,
         purpose,
     )
-    tokens = ProofTokens(walk.app.parts.settings.keys.derive("account proof"))
-    return tokens.token(purpose, proof_id)
+    return found
 
 
 async def prove_address(walk: Walk, postgres: EmbeddedPostgres, email: str) -> None:
@@ -306,6 +315,15 @@ async def prove_address(walk: Walk, postgres: EmbeddedPostgres, email: str) -> N
     await walk.call("account.RequestPasswordReset", email=email)
     token = await prove(walk, postgres, email, "reset_password")
     await walk.call("account.ResetPassword", token=token, new_password=PASSWORD)
+    signed_in = (await walk.login(email)).access_token
+    new = f"{uuid4().hex}@mail.example"
+    await walk.call("account.RequestEmailChange", signed_in, new_email=new)
+    token = await prove(walk, postgres, email, "change_email")
+    await walk.call("account.ConfirmEmailChange", token=token)
+    await walk.owner.execute("UPDATE user_account SET email = $1 WHERE email = $2", email, new)
+    await walk.call("account.RequestPhoneCode", signed_in, phone="+91 98200 12345")
+    code = await proof_of(walk, postgres, email, "verify_phone")
+    await walk.call("account.ConfirmPhoneCode", signed_in, code=tokens(walk).code(code))
 
 
 async def wait_for_times(walk: Walk, postgres: EmbeddedPostgres, patient: str) -> None:
@@ -365,6 +383,12 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call("auth.Logout", token)
 
 
+async def end_account(walk: Walk) -> None:
+    """End an account that nobody counts on."""
+    email, _ = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
+    await walk.call("account.DeleteAccount", (await walk.login(email)).access_token)
+
+
 def changing_methods(app: App) -> set[str]:
     """Name every RPC of the contract that does not promise to have no effect."""
     pool = descriptor_pool.Default()
@@ -408,6 +432,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     await book_several(walk, patient[0], doctor[1])
     await prove_address(walk, postgres, patient[0])
     await change_account(walk, patient[0])
+    await end_account(walk)
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing
     assert {name for name in changing if not walk.left[name]} == NOT_AUDITED

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from carelane.common.v1 import access_pb2 as carelane_dot_common_dot_v1_dot_access__pb2
+from carelane.common.v1 import rule_text_pb2 as carelane_dot_common_dot_v1_dot_rule__text__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)carelane/account/v1/account_service.proto\x12\x13\x63\x61relane.account.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\"9\n\x12VerifyEmailRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x05token\"\x15\n\x13VerifyEmailResponse\"D\n\x19ResendVerificationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"\x1c\n\x1aResendVerificationResponse\"B\n\x1bRequestPasswordResetRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\"\x1e\n\x1cRequestPasswordResetResponse\"m\n\x14ResetPasswordRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x05token\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"8\n\x15ResetPasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount2\xf7\x03\n\x0e\x41\x63\x63ountService\x12i\n\x0bVerifyEmail\x12\'.carelane.account.v1.VerifyEmailRequest\x1a(.carelane.account.v1.VerifyEmailResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x81\x01\n\x12ResendVerification\x12..carelane.account.v1.ResendVerificationRequest\x1a/.carelane.account.v1.ResendVerificationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x84\x01\n\x14RequestPasswordReset\x12\x30.carelane.account.v1.RequestPasswordResetRequest\x1a\x31.carelane.account.v1.RequestPasswordResetResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12o\n\rResetPassword\x12).carelane.account.v1.ResetPasswordRequest\x1a*.carelane.account.v1.ResetPasswordResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)carelane/account/v1/account_service.proto\x12\x13\x63\x61relane.account.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63\x61relane/common/v1/access.proto\x1a\"carelane/common/v1/rule_text.proto\"9\n\x12VerifyEmailRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x05token\"\x15\n\x13VerifyEmailResponse\"D\n\x19ResendVerificationRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"\x1c\n\x1aResendVerificationResponse\"B\n\x1bRequestPasswordResetRequest\x12#\n\x05\x65mail\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\"\x1e\n\x1cRequestPasswordResetResponse\"m\n\x14ResetPasswordRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x05token\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"8\n\x15ResetPasswordResponse\x12\x1f\n\x0b\x65nded_count\x18\x01 \x01(\x05R\nendedCount\"p\n\x19RequestEmailChangeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12*\n\tnew_email\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x18\xfe\x01`\x01R\x08newEmail\"\x1c\n\x1aRequestEmailChangeResponse\"@\n\x19\x43onfirmEmailChangeRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x05token\"\x1c\n\x1a\x43onfirmEmailChangeResponse\"\xc8\x01\n\x17RequestPhoneCodeRequest\x12\'\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12\x83\x01\n\x05phone\x18\x02 \x01(\tBm\x80\x01\x01\xbaH\x1dr\x1b\x32\x19^\\+[0-9][0-9 ().-]{4,30}$\xb2\xed\x18\x46must be a phone number in international form, such as +91 80 4710 1000R\x05phone\"\x1a\n\x18RequestPhoneCodeResponse\"q\n\x17\x43onfirmPhoneCodeRequest\x12V\n\x04\x63ode\x18\x01 \x01(\tBB\x80\x01\x01\xbaH\x0er\x0c\x32\n^[0-9]{6}$\xb2\xed\x18*must be the six digits of the text messageR\x04\x63ode\"\x1a\n\x18\x43onfirmPhoneCodeResponse\"\x16\n\x14\x44\x65leteAccountRequest\"\x17\n\x15\x44\x65leteAccountResponse2\xe3\x08\n\x0e\x41\x63\x63ountService\x12i\n\x0bVerifyEmail\x12\'.carelane.account.v1.VerifyEmailRequest\x1a(.carelane.account.v1.VerifyEmailResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x81\x01\n\x12ResendVerification\x12..carelane.account.v1.ResendVerificationRequest\x1a/.carelane.account.v1.ResendVerificationResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12\x84\x01\n\x14RequestPasswordReset\x12\x30.carelane.account.v1.RequestPasswordResetRequest\x1a\x31.carelane.account.v1.RequestPasswordResetResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12o\n\rResetPassword\x12).carelane.account.v1.ResetPasswordRequest\x1a*.carelane.account.v1.ResetPasswordResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12\x81\x01\n\x12RequestEmailChange\x12..carelane.account.v1.RequestEmailChangeRequest\x1a/.carelane.account.v1.RequestEmailChangeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12~\n\x12\x43onfirmEmailChange\x12..carelane.account.v1.ConfirmEmailChangeRequest\x1a/.carelane.account.v1.ConfirmEmailChangeResponse\"\x07\xaa\xed\x18\x03\n\x01\x01\x12{\n\x10RequestPhoneCode\x12,.carelane.account.v1.RequestPhoneCodeRequest\x1a-.carelane.account.v1.RequestPhoneCodeResponse\"\n\x90\x02\x02\xaa\xed\x18\x03\n\x01\x02\x12x\n\x10\x43onfirmPhoneCode\x12,.carelane.account.v1.ConfirmPhoneCodeRequest\x1a-.carelane.account.v1.ConfirmPhoneCodeResponse\"\x07\xaa\xed\x18\x03\n\x01\x02\x12o\n\rDeleteAccount\x12).carelane.account.v1.DeleteAccountRequest\x1a*.carelane.account.v1.DeleteAccountResponse\"\x07\xaa\xed\x18\x03\n\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
   _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
   _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\200\001\001\272H\007r\005\020\010\030\200\002'
+  _globals['_REQUESTEMAILCHANGEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUESTEMAILCHANGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REQUESTEMAILCHANGEREQUEST'].fields_by_name['new_email']._loaded_options = None
+  _globals['_REQUESTEMAILCHANGEREQUEST'].fields_by_name['new_email']._serialized_options = b'\200\001\001\272H\007r\005\030\376\001`\001'
+  _globals['_CONFIRMEMAILCHANGEREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_CONFIRMEMAILCHANGEREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
+  _globals['_REQUESTPHONECODEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUESTPHONECODEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REQUESTPHONECODEREQUEST'].fields_by_name['phone']._loaded_options = None
+  _globals['_REQUESTPHONECODEREQUEST'].fields_by_name['phone']._serialized_options = b'\200\001\001\272H\035r\0332\031^\\+[0-9][0-9 ().-]{4,30}$\262\355\030Fmust be a phone number in international form, such as +91 80 4710 1000'
+  _globals['_CONFIRMPHONECODEREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_CONFIRMPHONECODEREQUEST'].fields_by_name['code']._serialized_options = b'\200\001\001\272H\016r\0142\n^[0-9]{6}$\262\355\030*must be the six digits of the text message'
   _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\252\355\030\003\n\001\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['ResendVerification']._loaded_options = None
@@ -51,22 +64,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPasswordReset']._serialized_options = b'\252\355\030\003\n\001\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\252\355\030\003\n\001\001'
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=128
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=185
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=187
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=208
-  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=210
-  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=278
-  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=280
-  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=308
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=310
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=376
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=378
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=408
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=410
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=519
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=521
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=577
-  _globals['_ACCOUNTSERVICE']._serialized_start=580
-  _globals['_ACCOUNTSERVICE']._serialized_end=1083
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestEmailChange']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestEmailChange']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmEmailChange']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmEmailChange']._serialized_options = b'\252\355\030\003\n\001\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPhoneCode']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPhoneCode']._serialized_options = b'\220\002\002\252\355\030\003\n\001\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmPhoneCode']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmPhoneCode']._serialized_options = b'\252\355\030\003\n\001\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\252\355\030\003\n\001\002'
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=164
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=221
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=223
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=244
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=246
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=314
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=316
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=344
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=346
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=412
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=414
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=444
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=446
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=555
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=557
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=613
+  _globals['_REQUESTEMAILCHANGEREQUEST']._serialized_start=615
+  _globals['_REQUESTEMAILCHANGEREQUEST']._serialized_end=727
+  _globals['_REQUESTEMAILCHANGERESPONSE']._serialized_start=729
+  _globals['_REQUESTEMAILCHANGERESPONSE']._serialized_end=757
+  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_start=759
+  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_end=823
+  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_start=825
+  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_end=853
+  _globals['_REQUESTPHONECODEREQUEST']._serialized_start=856
+  _globals['_REQUESTPHONECODEREQUEST']._serialized_end=1056
+  _globals['_REQUESTPHONECODERESPONSE']._serialized_start=1058
+  _globals['_REQUESTPHONECODERESPONSE']._serialized_end=1084
+  _globals['_CONFIRMPHONECODEREQUEST']._serialized_start=1086
+  _globals['_CONFIRMPHONECODEREQUEST']._serialized_end=1199
+  _globals['_CONFIRMPHONECODERESPONSE']._serialized_start=1201
+  _globals['_CONFIRMPHONECODERESPONSE']._serialized_end=1227
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1229
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1251
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1253
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1276
+  _globals['_ACCOUNTSERVICE']._serialized_start=1279
+  _globals['_ACCOUNTSERVICE']._serialized_end=2402
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,31 @@ class AccountServiceStub:
                 request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
                 response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
                 _registered_method=True)
+        self.RequestEmailChange = channel.unary_unary(
+                '/carelane.account.v1.AccountService/RequestEmailChange',
+                request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeRequest.SerializeToString,
+                response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeResponse.FromString,
+                _registered_method=True)
+        self.ConfirmEmailChange = channel.unary_unary(
+                '/carelane.account.v1.AccountService/ConfirmEmailChange',
+                request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeRequest.SerializeToString,
+                response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeResponse.FromString,
+                _registered_method=True)
+        self.RequestPhoneCode = channel.unary_unary(
+                '/carelane.account.v1.AccountService/RequestPhoneCode',
+                request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeRequest.SerializeToString,
+                response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeResponse.FromString,
+                _registered_method=True)
+        self.ConfirmPhoneCode = channel.unary_unary(
+                '/carelane.account.v1.AccountService/ConfirmPhoneCode',
+                request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeRequest.SerializeToString,
+                response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/carelane.account.v1.AccountService/DeleteAccount',
+                request_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -122,6 +147,79 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestEmailChange(self, request, context):
+        """RequestEmailChange sends a mail to a new address, which becomes that of the
+        account once it is confirmed.
+
+        The answer is the same when somebody else has the address; they are told.
+        The caller must have signed in or called Reauthenticate within ten minutes.
+        Atomic. Idempotent by request_id. Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED);
+        FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); RESOURCE_EXHAUSTED
+        (RATE_LIMITED) for more than 5 an hour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmEmailChange(self, request, context):
+        """ConfirmEmailChange makes the address to which the mail was sent that of the
+        account, with the token of the mail. The token is good for a day. Mail to
+        the address before says so.
+
+        Atomic. A repeat is refused, since a token is good once. Whoever holds the
+        token may use it.
+        Errors: FAILED_PRECONDITION (LINK_INVALID) alike for a token that is
+        unknown, used, expired or of another purpose; ALREADY_EXISTS
+        (ALREADY_EXISTS) when another account has the address by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestPhoneCode(self, request, context):
+        """RequestPhoneCode sends a text message with a code of six digits to a
+        telephone of the caller. The code is good for 10 minutes; one that was sent
+        before is not any more.
+
+        Atomic. Idempotent by request_id. Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), also for a
+        number that cannot exist; FAILED_PRECONDITION (FAILED_PRECONDITION) where
+        the platform sends no text messages; RESOURCE_EXHAUSTED (RATE_LIMITED) for
+        more than 5 an hour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmPhoneCode(self, request, context):
+        """ConfirmPhoneCode makes the telephone to which the code was sent that of the
+        account, as a verified one. A code can be tried 5 times.
+
+        Atomic. A repeat is refused, since a code is good once; the number stays.
+        Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (WRONG_CODE)
+        alike for a code that is wrong, used, expired or was tried too often.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """DeleteAccount ends the caller's account: everything personal is erased, every
+        session ends, and the e-mail address can be registered again. Visits,
+        payments and the audit stay, of somebody without a name.
+
+        The caller must have signed in or called Reauthenticate within ten minutes.
+        Atomic. A repeat is UNAUTHENTICATED, and the account has ended.
+        Errors: FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); FAILED_PRECONDITION
+        (ACCOUNT_IN_USE) while visits are to come, or the person works at a clinic or
+        as a doctor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -144,6 +242,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ResetPassword,
                     request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordRequest.FromString,
                     response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'RequestEmailChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestEmailChange,
+                    request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeRequest.FromString,
+                    response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeResponse.SerializeToString,
+            ),
+            'ConfirmEmailChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmEmailChange,
+                    request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeRequest.FromString,
+                    response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeResponse.SerializeToString,
+            ),
+            'RequestPhoneCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPhoneCode,
+                    request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeRequest.FromString,
+                    response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeResponse.SerializeToString,
+            ),
+            'ConfirmPhoneCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmPhoneCode,
+                    request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeRequest.FromString,
+                    response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -258,6 +381,141 @@ class AccountService:
             '/carelane.account.v1.AccountService/ResetPassword',
             carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
             carelane_dot_account_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestEmailChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.account.v1.AccountService/RequestEmailChange',
+            carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeRequest.SerializeToString,
+            carelane_dot_account_dot_v1_dot_account__service__pb2.RequestEmailChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmEmailChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.account.v1.AccountService/ConfirmEmailChange',
+            carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeRequest.SerializeToString,
+            carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmEmailChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPhoneCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.account.v1.AccountService/RequestPhoneCode',
+            carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeRequest.SerializeToString,
+            carelane_dot_account_dot_v1_dot_account__service__pb2.RequestPhoneCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmPhoneCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.account.v1.AccountService/ConfirmPhoneCode',
+            carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeRequest.SerializeToString,
+            carelane_dot_account_dot_v1_dot_account__service__pb2.ConfirmPhoneCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.account.v1.AccountService/DeleteAccount',
+            carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+            carelane_dot_account_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,59 @@ class AccountServiceStub:
     too common, and the token is still good then; RESOURCE_EXHAUSTED
     (RATE_LIMITED) when too many passwords are being set.
     """
+    RequestEmailChange: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestEmailChangeRequest, _account_service_pb2.RequestEmailChangeResponse]
+    """RequestEmailChange sends a mail to a new address, which becomes that of the
+    account once it is confirmed.
+
+    The answer is the same when somebody else has the address; they are told.
+    The caller must have signed in or called Reauthenticate within ten minutes.
+    Atomic. Idempotent by request_id. Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED);
+    FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); RESOURCE_EXHAUSTED
+    (RATE_LIMITED) for more than 5 an hour.
+    """
+    ConfirmEmailChange: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmEmailChangeRequest, _account_service_pb2.ConfirmEmailChangeResponse]
+    """ConfirmEmailChange makes the address to which the mail was sent that of the
+    account, with the token of the mail. The token is good for a day. Mail to
+    the address before says so.
+
+    Atomic. A repeat is refused, since a token is good once. Whoever holds the
+    token may use it.
+    Errors: FAILED_PRECONDITION (LINK_INVALID) alike for a token that is
+    unknown, used, expired or of another purpose; ALREADY_EXISTS
+    (ALREADY_EXISTS) when another account has the address by now.
+    """
+    RequestPhoneCode: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestPhoneCodeRequest, _account_service_pb2.RequestPhoneCodeResponse]
+    """RequestPhoneCode sends a text message with a code of six digits to a
+    telephone of the caller. The code is good for 10 minutes; one that was sent
+    before is not any more.
+
+    Atomic. Idempotent by request_id. Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), also for a
+    number that cannot exist; FAILED_PRECONDITION (FAILED_PRECONDITION) where
+    the platform sends no text messages; RESOURCE_EXHAUSTED (RATE_LIMITED) for
+    more than 5 an hour.
+    """
+    ConfirmPhoneCode: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmPhoneCodeRequest, _account_service_pb2.ConfirmPhoneCodeResponse]
+    """ConfirmPhoneCode makes the telephone to which the code was sent that of the
+    account, as a verified one. A code can be tried 5 times.
+
+    Atomic. A repeat is refused, since a code is good once; the number stays.
+    Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (WRONG_CODE)
+    alike for a code that is wrong, used, expired or was tried too often.
+    """
+    DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]
+    """DeleteAccount ends the caller's account: everything personal is erased, every
+    session ends, and the e-mail address can be registered again. Visits,
+    payments and the audit stay, of somebody without a name.
+
+    The caller must have signed in or called Reauthenticate within ten minutes.
+    Atomic. A repeat is UNAUTHENTICATED, and the account has ended.
+    Errors: FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); FAILED_PRECONDITION
+    (ACCOUNT_IN_USE) while visits are to come, or the person works at a clinic or
+    as a doctor.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -124,6 +177,59 @@ class AccountServiceAsyncStub(AccountServiceStub):
     were changed since; INVALID_ARGUMENT (INVALID_FIELD) when the password is
     too common, and the token is still good then; RESOURCE_EXHAUSTED
     (RATE_LIMITED) when too many passwords are being set.
+    """
+    RequestEmailChange: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestEmailChangeRequest, _account_service_pb2.RequestEmailChangeResponse]  # type: ignore[assignment]
+    """RequestEmailChange sends a mail to a new address, which becomes that of the
+    account once it is confirmed.
+
+    The answer is the same when somebody else has the address; they are told.
+    The caller must have signed in or called Reauthenticate within ten minutes.
+    Atomic. Idempotent by request_id. Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED);
+    FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); RESOURCE_EXHAUSTED
+    (RATE_LIMITED) for more than 5 an hour.
+    """
+    ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmEmailChangeRequest, _account_service_pb2.ConfirmEmailChangeResponse]  # type: ignore[assignment]
+    """ConfirmEmailChange makes the address to which the mail was sent that of the
+    account, with the token of the mail. The token is good for a day. Mail to
+    the address before says so.
+
+    Atomic. A repeat is refused, since a token is good once. Whoever holds the
+    token may use it.
+    Errors: FAILED_PRECONDITION (LINK_INVALID) alike for a token that is
+    unknown, used, expired or of another purpose; ALREADY_EXISTS
+    (ALREADY_EXISTS) when another account has the address by now.
+    """
+    RequestPhoneCode: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestPhoneCodeRequest, _account_service_pb2.RequestPhoneCodeResponse]  # type: ignore[assignment]
+    """RequestPhoneCode sends a text message with a code of six digits to a
+    telephone of the caller. The code is good for 10 minutes; one that was sent
+    before is not any more.
+
+    Atomic. Idempotent by request_id. Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), also for a
+    number that cannot exist; FAILED_PRECONDITION (FAILED_PRECONDITION) where
+    the platform sends no text messages; RESOURCE_EXHAUSTED (RATE_LIMITED) for
+    more than 5 an hour.
+    """
+    ConfirmPhoneCode: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmPhoneCodeRequest, _account_service_pb2.ConfirmPhoneCodeResponse]  # type: ignore[assignment]
+    """ConfirmPhoneCode makes the telephone to which the code was sent that of the
+    account, as a verified one. A code can be tried 5 times.
+
+    Atomic. A repeat is refused, since a code is good once; the number stays.
+    Concerns the caller's own account only.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (WRONG_CODE)
+    alike for a code that is wrong, used, expired or was tried too often.
+    """
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]  # type: ignore[assignment]
+    """DeleteAccount ends the caller's account: everything personal is erased, every
+    session ends, and the e-mail address can be registered again. Visits,
+    payments and the audit stay, of somebody without a name.
+
+    The caller must have signed in or called Reauthenticate within ten minutes.
+    Atomic. A repeat is UNAUTHENTICATED, and the account has ended.
+    Errors: FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); FAILED_PRECONDITION
+    (ACCOUNT_IN_USE) while visits are to come, or the person works at a clinic or
+    as a doctor.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -194,6 +300,89 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         were changed since; INVALID_ARGUMENT (INVALID_FIELD) when the password is
         too common, and the token is still good then; RESOURCE_EXHAUSTED
         (RATE_LIMITED) when too many passwords are being set.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestEmailChange(
+        self,
+        request: _account_service_pb2.RequestEmailChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RequestEmailChangeResponse, _abc.Awaitable[_account_service_pb2.RequestEmailChangeResponse]]:
+        """RequestEmailChange sends a mail to a new address, which becomes that of the
+        account once it is confirmed.
+
+        The answer is the same when somebody else has the address; they are told.
+        The caller must have signed in or called Reauthenticate within ten minutes.
+        Atomic. Idempotent by request_id. Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED);
+        FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); RESOURCE_EXHAUSTED
+        (RATE_LIMITED) for more than 5 an hour.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmEmailChange(
+        self,
+        request: _account_service_pb2.ConfirmEmailChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ConfirmEmailChangeResponse, _abc.Awaitable[_account_service_pb2.ConfirmEmailChangeResponse]]:
+        """ConfirmEmailChange makes the address to which the mail was sent that of the
+        account, with the token of the mail. The token is good for a day. Mail to
+        the address before says so.
+
+        Atomic. A repeat is refused, since a token is good once. Whoever holds the
+        token may use it.
+        Errors: FAILED_PRECONDITION (LINK_INVALID) alike for a token that is
+        unknown, used, expired or of another purpose; ALREADY_EXISTS
+        (ALREADY_EXISTS) when another account has the address by now.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPhoneCode(
+        self,
+        request: _account_service_pb2.RequestPhoneCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RequestPhoneCodeResponse, _abc.Awaitable[_account_service_pb2.RequestPhoneCodeResponse]]:
+        """RequestPhoneCode sends a text message with a code of six digits to a
+        telephone of the caller. The code is good for 10 minutes; one that was sent
+        before is not any more.
+
+        Atomic. Idempotent by request_id. Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED), also for a
+        number that cannot exist; FAILED_PRECONDITION (FAILED_PRECONDITION) where
+        the platform sends no text messages; RESOURCE_EXHAUSTED (RATE_LIMITED) for
+        more than 5 an hour.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmPhoneCode(
+        self,
+        request: _account_service_pb2.ConfirmPhoneCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ConfirmPhoneCodeResponse, _abc.Awaitable[_account_service_pb2.ConfirmPhoneCodeResponse]]:
+        """ConfirmPhoneCode makes the telephone to which the code was sent that of the
+        account, as a verified one. A code can be tried 5 times.
+
+        Atomic. A repeat is refused, since a code is good once; the number stays.
+        Concerns the caller's own account only.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (WRONG_CODE)
+        alike for a code that is wrong, used, expired or was tried too often.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _account_service_pb2.DeleteAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.DeleteAccountResponse, _abc.Awaitable[_account_service_pb2.DeleteAccountResponse]]:
+        """DeleteAccount ends the caller's account: everything personal is erased, every
+        session ends, and the e-mail address can be registered again. Visits,
+        payments and the audit stay, of somebody without a name.
+
+        The caller must have signed in or called Reauthenticate within ten minutes.
+        Atomic. A repeat is UNAUTHENTICATED, and the account has ended.
+        Errors: FAILED_PRECONDITION (REAUTHENTICATION_REQUIRED); FAILED_PRECONDITION
+        (ACCOUNT_IN_USE) while visits are to come, or the person works at a clinic or
+        as a doctor.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -64,6 +64,8 @@ class _UserStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserStatus
     """May sign in."""
     USER_STATUS_DISABLED: _UserStatus.ValueType  # 2
     """May not sign in; sessions that were open end within 60 seconds."""
+    USER_STATUS_DELETED: _UserStatus.ValueType  # 3
+    """Ended by its owner: nobody can sign in, and nothing personal is left."""
 
 class UserStatus(_UserStatus, metaclass=_UserStatusEnumTypeWrapper):
     """UserStatus says whether an account may be used."""
@@ -74,6 +76,8 @@ USER_STATUS_ACTIVE: UserStatus.ValueType  # 1
 """May sign in."""
 USER_STATUS_DISABLED: UserStatus.ValueType  # 2
 """May not sign in; sessions that were open end within 60 seconds."""
+USER_STATUS_DELETED: UserStatus.ValueType  # 3
+"""Ended by its owner: nobody can sign in, and nothing personal is left."""
 Global___UserStatus: _TypeAlias = UserStatus  # noqa: Y015
 
 @_typing.final

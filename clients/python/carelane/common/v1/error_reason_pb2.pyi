@@ -118,6 +118,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller's e-mail address has to be verified first."""
     ERROR_REASON_LINK_INVALID: _ErrorReason.ValueType  # 71
     """The link or its token is unknown, used or expired."""
+    ERROR_REASON_WRONG_CODE: _ErrorReason.ValueType  # 72
+    """The code that was sent is wrong, used, expired, or was tried too often."""
+    ERROR_REASON_ACCOUNT_IN_USE: _ErrorReason.ValueType  # 73
+    """Others count on the account; the metadata says for what: visits or work."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -221,4 +225,8 @@ ERROR_REASON_EMAIL_UNVERIFIED: ErrorReason.ValueType  # 70
 """The caller's e-mail address has to be verified first."""
 ERROR_REASON_LINK_INVALID: ErrorReason.ValueType  # 71
 """The link or its token is unknown, used or expired."""
+ERROR_REASON_WRONG_CODE: ErrorReason.ValueType  # 72
+"""The code that was sent is wrong, used, expired, or was tried too often."""
+ERROR_REASON_ACCOUNT_IN_USE: ErrorReason.ValueType  # 73
+"""Others count on the account; the metadata says for what: visits or work."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
