@@ -24,6 +24,7 @@ def from_entry(row: asyncpg.Record) -> pb.AuditEntry:
         patient_ids=map(str, row["patient_ids"] or ()),
         changes=[_change(name, values.get(name)) for name in row["fields"]],
         request_id=row["request_id"] or "",
+        seal_number=row["seal_number"] or 0,
     )
 
 

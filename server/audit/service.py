@@ -1,6 +1,6 @@
 """Reading the audit: all of it, a clinic's, or what others did with somebody's data."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,12 +22,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from server.core.db import Reader, Transaction, sql
+from server.core.access import Caller
+from server.core.db import Database, Reader, Transaction, sql
 from server.core.errors import NotFound
 from server.core.schema import Audit
 from server.core.statement import Statement
 from server.directory import queries as directory
 
+PART = 500
 Keyset = tuple[datetime, UUID]
 
 _INSTANT = TIMESTAMP(timezone=True)
@@ -66,22 +68,44 @@ class Filter(NamedTuple):
 
 
 @cache
-def _page(names: frozenset[str], *, later: bool) -> Statement:
+def _page(names: frozenset[str], *, latest: bool, later_page: bool) -> Statement:
     # Only what is asked for is in the statement, so that an index can serve it.
     query = select(Audit).where(*(_CONDITIONS[name] for name in sorted(names)))
-    if later:
-        query = query.where(tuple_(*_PLACE) < _AFTER)
-    latest = query.order_by(*(part.desc() for part in _PLACE))
-    return sql(latest.limit(bindparam("size", type_=Integer)))
+    if later_page:
+        place = tuple_(*_PLACE)
+        query = query.where(place < _AFTER if latest else place > _AFTER)
+    ordered = query.order_by(*(part.desc() if latest else part.asc() for part in _PLACE))
+    return sql(ordered.limit(bindparam("size", type_=Integer)))
 
 
 async def entries(
-    reader: Reader, wanted: Filter, *, after: Keyset | None, size: int
+    reader: Reader, wanted: Filter, *, latest: bool = True, after: Keyset | None, size: int
 ) -> list[asyncpg.Record]:
-    """Read up to `size` entries, the latest first, of those that the caller may see."""
+    """Read up to `size` entries of those that the caller may see; the latest or earliest first."""
     given = wanted.given()
-    statement = _page(frozenset(given), later=after is not None)
+    statement = _page(frozenset(given), latest=latest, later_page=after is not None)
     return await reader.all(statement, **given, **_keyset(after), size=size)
+
+
+async def export(
+    database: Database, caller: Caller, wanted: Filter
+) -> AsyncGenerator[list[asyncpg.Record], None]:
+    """Read all entries of a filter up to now, the earliest first, and write down that it was done.
+
+    Each part is read in a transaction of its own, so that none is open while a client is slow.
+    """
+    async with database.transaction(caller) as tx:
+        tx.record("audit.exported", tx.user_id)
+        wanted = wanted._replace(until=wanted.until or tx.now)
+    after: Keyset | None = None
+    rows: Sequence[asyncpg.Record] = ()
+    while after is None or len(rows) == PART:
+        async with database.transaction(caller) as tx:
+            rows = await entries(tx, wanted, latest=False, after=after, size=PART)
+        if not rows:
+            return
+        yield rows
+        after = rows[-1]["create_time"], rows[-1]["audit_id"]
 
 
 async def check_owner(tx: Transaction, clinic_id: UUID) -> None:

@@ -1,5 +1,7 @@
 """AuditService: messages in, messages out."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -51,6 +53,15 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         return pb.ListClinicAuditEntriesResponse(
             entries=map(from_entry, rows[:size]), next_page_token=self._next(rows, size, request)
         )
+
+    async def ExportAudit(
+        self, request: pb.ExportAuditRequest, context: Context
+    ) -> AsyncIterator[pb.ExportAuditResponse]:
+        clinic_id = wire.to_optional_id(request.clinic_id, "clinic_id")
+        wanted = _filter(request.filter, clinic_id)
+        async with aclosing(service.export(self._db, rpc.caller(), wanted)) as parts:
+            async for rows in parts:
+                yield pb.ExportAuditResponse(entries=map(from_entry, rows))
 
     async def ListMyAccess(
         self, request: pb.ListMyAccessRequest, context: Context

@@ -110,6 +110,7 @@ class AuditEntry(_message.Message):
     PATIENT_IDS_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEAL_NUMBER_FIELD_NUMBER: _builtins.int
     audit_entry_id: _builtins.str
     """UUID."""
     actor_id: _builtins.str
@@ -126,6 +127,10 @@ class AuditEntry(_message.Message):
     """The thing."""
     request_id: _builtins.str
     """The request, as in the log; the name of the job for background work."""
+    seal_number: _builtins.int
+    """Its place in the sealed chain of its clinic, or of the platform; 0 for the
+    second or so until it is sealed.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was done."""
@@ -152,10 +157,11 @@ class AuditEntry(_message.Message):
         patient_ids: _abc.Iterable[_builtins.str] | None = ...,
         changes: _abc.Iterable[Global___FieldChange] | None = ...,
         request_id: _builtins.str = ...,
+        seal_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "actor_id", b"actor_id", "audit_entry_id", b"audit_entry_id", "changes", b"changes", "clinic_id", b"clinic_id", "create_time", b"create_time", "object_id", b"object_id", "object_kind", b"object_kind", "on_behalf_of_id", b"on_behalf_of_id", "patient_ids", b"patient_ids", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "actor_id", b"actor_id", "audit_entry_id", b"audit_entry_id", "changes", b"changes", "clinic_id", b"clinic_id", "create_time", b"create_time", "object_id", b"object_id", "object_kind", b"object_kind", "on_behalf_of_id", b"on_behalf_of_id", "patient_ids", b"patient_ids", "request_id", b"request_id", "seal_number", b"seal_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

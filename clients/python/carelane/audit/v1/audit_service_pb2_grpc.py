@@ -46,6 +46,11 @@ class AuditServiceStub:
                 request_serializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesRequest.SerializeToString,
                 response_deserializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/carelane.audit.v1.AuditService/ExportAudit',
+                request_serializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
+                _registered_method=True)
         self.ListMyAccess = channel.unary_unary(
                 '/carelane.audit.v1.AuditService/ListMyAccess',
                 request_serializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListMyAccessRequest.SerializeToString,
@@ -79,6 +84,19 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportAudit(self, request, context):
+        """ExportAudit streams what was done on the whole platform up to now, the
+        earliest first. Reads only; that it was exported is written down, too.
+
+        Over REST each entry is a line of JSON; a last line with `problem` says that
+        the export broke off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMyAccess(self, request, context):
         """ListMyAccess lists who read or changed data of the caller and of their
         dependants, the latest first. Reads only.
@@ -101,6 +119,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListClinicAuditEntries,
                     request_deserializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesRequest.FromString,
                     response_serializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditRequest.FromString,
+                    response_serializer=carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditResponse.SerializeToString,
             ),
             'ListMyAccess': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMyAccess,
@@ -164,6 +187,33 @@ class AuditService:
             '/carelane.audit.v1.AuditService/ListClinicAuditEntries',
             carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesRequest.SerializeToString,
             carelane_dot_audit_dot_v1_dot_audit__service__pb2.ListClinicAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/carelane.audit.v1.AuditService/ExportAudit',
+            carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+            carelane_dot_audit_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

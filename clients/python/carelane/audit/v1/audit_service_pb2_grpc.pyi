@@ -48,6 +48,15 @@ class AuditServiceStub:
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
     """
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]
+    """ExportAudit streams what was done on the whole platform up to now, the
+    earliest first. Reads only; that it was exported is written down, too.
+
+    Over REST each entry is a line of JSON; a last line with `problem` says that
+    the export broke off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD).
+    """
     ListMyAccess: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListMyAccessRequest, _audit_service_pb2.ListMyAccessResponse]
     """ListMyAccess lists who read or changed data of the caller and of their
     dependants, the latest first. Reads only.
@@ -74,6 +83,15 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
+    """
+    ExportAudit: _aio.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]  # type: ignore[assignment]
+    """ExportAudit streams what was done on the whole platform up to now, the
+    earliest first. Reads only; that it was exported is written down, too.
+
+    Over REST each entry is a line of JSON; a last line with `problem` says that
+    the export broke off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD).
     """
     ListMyAccess: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListMyAccessRequest, _audit_service_pb2.ListMyAccessResponse]  # type: ignore[assignment]
     """ListMyAccess lists who read or changed data of the caller and of their
@@ -110,6 +128,21 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD,
         INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAudit(
+        self,
+        request: _audit_service_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.ExportAuditResponse], _abc.AsyncIterator[_audit_service_pb2.ExportAuditResponse]]:
+        """ExportAudit streams what was done on the whole platform up to now, the
+        earliest first. Reads only; that it was exported is written down, too.
+
+        Over REST each entry is a line of JSON; a last line with `problem` says that
+        the export broke off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD).
         """
 
     @_abc_1.abstractmethod
