@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.factor.v1 import factor_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2_grpc
@@ -33,7 +35,8 @@ from server.auth.authenticator import Authenticator
 from server.auth.keyed import KeyedHash
 from server.auth.limits import Limits
 from server.auth.passwords import Passwords
-from server.auth.servicer import AuthServicer, Secrets
+from server.auth.secrets import Secrets
+from server.auth.servicer import AuthServicer
 from server.auth.tokens import SigningKey, Tokens
 from server.availability import service as availability
 from server.availability.servicer import AvailabilityServicer
@@ -46,6 +49,10 @@ from server.core.keys import Keys
 from server.core.metrics import CallMetrics
 from server.core.paging import Pager
 from server.directory.servicer import DirectoryServicer
+from server.factor.passkeys import RelyingParty
+from server.factor.sealing import Sealing
+from server.factor.service import Factors
+from server.factor.servicer import FactorServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
 from server.patient.servicer import PatientServicer
@@ -69,6 +76,7 @@ class Parts:
     authenticator: Authenticator
     secrets: Secrets
     feed_secrets: FeedSecrets
+    factors: Factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,17 @@ def _of_accounts(parts: Parts) -> Servicers:
     return (
         (
             auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
-            AuthServicer(parts.db, parts.authenticator, secrets),
+            AuthServicer(parts.db, parts.authenticator, secrets, parts.factors),
+        ),
+        (
+            factor_service_pb2_grpc.add_FactorServiceServicer_to_server,
+            FactorServicer(
+                parts.db,
+                parts.authenticator,
+                secrets,
+                parts.factors,
+                required=parts.settings.asks_for_second_factor,
+            ),
         ),
         (
             account_service_pb2_grpc.add_AccountServiceServicer_to_server,
@@ -238,12 +256,18 @@ def _parts(
         logger=logger,
         metrics=metrics,
         pager=pager,
-        authenticator=Authenticator(db, tokens),
+        authenticator=Authenticator(db, tokens, second_factor=settings.asks_for_second_factor),
         secrets=Secrets(
             tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts, pager
         ),
         feed_secrets=FeedSecrets(keys.derive("calendar feed")[0]),
+        factors=Factors(Sealing(settings.keys_of_factors), _relying_party(settings)),
     )
+
+
+def _relying_party(settings: Settings) -> RelyingParty:
+    domain = settings.passkey_domain or urlsplit(settings.web_url).hostname or ""
+    return RelyingParty(domain, (settings.web_url, *settings.passkey_origins))
 
 
 def _signing_keys(keys: Keys) -> list[SigningKey]:

@@ -92,6 +92,22 @@ class Settings(BaseSettings):
         description="Let only those book who have verified their e-mail address; not set, it is "
         "so in production.",
     )
+    require_second_factor: bool | None = Field(
+        None,
+        description="Administrators and owners of clinics need a second factor; not set, it is "
+        "so in production, where it cannot be switched off.",
+    )
+    factor_keys: Secrets = Field(
+        (),
+        description="What the secrets of second factors are encrypted with, like SECRET_KEYS, "
+        "which serve without it; an old one must stay in the list.",
+    )
+    passkey_domain: str = Field(
+        "", description="The domain that passkeys belong to; empty for the host of WEB_URL."
+    )
+    passkey_origins: Names = Field(
+        (), description="Where passkeys may be asked for, besides WEB_URL: https://app.example.com."
+    )
 
     token_issuer: str = Field(EXAMPLE_ISSUER, description="The `iss` of access tokens.")
     token_audience: str = Field("carelane", description="The `aud` of access tokens.")
@@ -124,7 +140,10 @@ class Settings(BaseSettings):
         7.0, gt=0, le=8, description="How long calls may finish after SIGTERM."
     )
 
-    @field_validator("secret_keys", "audit_keys", "trusted_proxies", mode="before")
+    @field_validator(
+        *("secret_keys", "audit_keys", "factor_keys", "trusted_proxies", "passkey_origins"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -141,7 +160,7 @@ class Settings(BaseSettings):
     def _of_redis(cls, url: SecretStr) -> SecretStr:
         return _with_scheme(url, "redis", "rediss", "unix")
 
-    @field_validator("require_verified_email", mode="before")
+    @field_validator("require_verified_email", "require_second_factor", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -173,7 +192,7 @@ class Settings(BaseSettings):
             ip_network(proxy)
         return proxies
 
-    @field_validator("secret_keys", "audit_keys")
+    @field_validator("secret_keys", "audit_keys", "factor_keys")
     @classmethod
     def _long(cls, keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
@@ -203,6 +222,13 @@ class Settings(BaseSettings):
             return self.environment == "production"
         return self.require_verified_email
 
+    @property
+    def asks_for_second_factor(self) -> bool:
+        """Whether administrators and owners of clinics need a second factor."""
+        if self.require_second_factor is None:
+            return self.environment == "production"
+        return self.require_second_factor
+
     @cached_property
     def keys(self) -> Keys:
         """What every key of this process is derived from."""
@@ -212,6 +238,12 @@ class Settings(BaseSettings):
     def keys_of_audit(self) -> Keys:
         """What the keys that sign heads of the audit are derived from."""
         return Keys([key.get_secret_value() for key in self.audit_keys or self.secret_keys])
+
+    @cached_property
+    def keys_of_factors(self) -> list[bytes]:
+        """What secrets of second factors are encrypted with, the current key first."""
+        keys = [key.get_secret_value() for key in self.factor_keys]
+        return (Keys(keys) if keys else self.keys).derive("second factor")
 
     def _weaknesses(self) -> list[str]:
         faults = [
@@ -223,12 +255,14 @@ class Settings(BaseSettings):
             "SECRET_KEYS is not set": not self.secret_keys,
             "one of SECRET_KEYS is repetitive": any(map(_is_repetitive, self.secret_keys)),
             "one of AUDIT_KEYS is repetitive": any(map(_is_repetitive, self.audit_keys)),
+            "one of FACTOR_KEYS is repetitive": any(map(_is_repetitive, self.factor_keys)),
             "the database is an embedded one": self.embedded_services,
             "DATABASE_URL is not set": not self.database_url.get_secret_value(),
             "SMTP_URL is not set": not self.smtp_url.get_secret_value(),
             "MAIL_FOLDER is set": bool(self.mail_folder),
             "MAIL_SENDER is the example's": self.mail_sender.endswith(EXAMPLE_DOMAIN),
             "WEB_URL is not https": not self.web_url.startswith("https://"),
+            "REQUIRE_SECOND_FACTOR is off": not self.asks_for_second_factor,
             "TOKEN_ISSUER is the example's": self.token_issuer == EXAMPLE_ISSUER,
             "GRPC_ADDRESS is public without TLS (GRPC_PLAINTEXT=true says that it is meant)": plain
             and not is_local(self.grpc_address),

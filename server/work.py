@@ -22,6 +22,7 @@ from server.core.clock import Clock, SystemClock
 from server.core.db import Database
 from server.core.jobs import Job, JobMetrics, Runner
 from server.core.outbox import Handler, Handlers, OutboxMetrics, Relay
+from server.factor.jobs import JOBS as FACTOR_JOBS
 from server.mail.sending import MailMetrics, Post
 from server.mail.transport import Folder, Smtp, Transports
 from server.notification.handlers import HANDLERS as NOTIFICATION
@@ -64,6 +65,7 @@ async def work(
         *audit.Copying(audit.Signer(settings.keys_of_audit), audit_places(settings)).jobs(),
         *AUTH_JOBS,
         *ACCOUNT_JOBS,
+        *FACTOR_JOBS,
         *PAYING_JOBS,
         *QUEUE_JOBS,
         *WAITLIST_JOBS,

@@ -13,6 +13,7 @@ from bff.routes import (
     clinics,
     doctor,
     doctors,
+    factors,
     me,
     practices,
     queues,
@@ -23,6 +24,7 @@ from bff.routes import (
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
     *account.ROUTES,
+    *factors.ROUTES,
     *me.ROUTES,
     *reference.ROUTES,
     *doctors.ROUTES,

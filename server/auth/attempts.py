@@ -92,6 +92,17 @@ class Attempts:
         await self._limits.take(key, self._rules.account_failures)
         return (key,)
 
+    async def second_factor(
+        self, user_id: UUID, network: str = "", *, known: bool = False
+    ) -> tuple[str, ...]:
+        """Count a second factor; `network` is given at a sign-in, and `known` as there."""
+        keys = [f"second-factor:{user_id}:{network if known else ''}"]
+        await self._limits.take(keys[0], self._rules.account_failures)
+        if network:
+            keys.append(f"sign-in:{network}")
+            await self._limits.take(keys[1], self._rules.network_failures)
+        return tuple(keys)
+
     async def forgive(self, keys: tuple[str, ...]) -> None:
         """Take an honest attempt out of the counts."""
         await self._limits.give_back(*keys)

@@ -58,7 +58,8 @@ class Credential(Base):
 class Session(Base):
     """One signed-in device: a family of refresh tokens. Its row lock orders their exchange.
 
-    `proof_time` is when its owner last proved to be there.
+    `proof_time` is when its owner last proved to be there, `second_factor_time` when they did so
+    by a second factor.
     """
 
     __tablename__ = "session"
@@ -83,6 +84,7 @@ class Session(Base):
     expire_time: Mapped[datetime]
     use_time: Mapped[datetime | None]
     proof_time: Mapped[datetime | None]
+    second_factor_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
     end_reason: Mapped[str | None]
 
@@ -107,3 +109,20 @@ class RefreshToken(Base):
     create_time: Mapped[datetime]
     expire_time: Mapped[datetime]
     spend_time: Mapped[datetime | None]
+
+
+class PendingSignIn(Base):
+    """A sign-in that waits for the second factor, by the hash of its token."""
+
+    __tablename__ = "pending_sign_in"
+    __table_args__ = (
+        Index("pending_sign_in_user", "user_id"),
+        Index("pending_sign_in_expire_time", "expire_time"),
+        {"info": {"access": "person"}},
+    )
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.user_id", ondelete="CASCADE"))
+    network_hash: Mapped[bytes]
+    known_network: Mapped[bool]
+    create_time: Mapped[datetime]
+    expire_time: Mapped[datetime]

@@ -49,6 +49,11 @@ PROVE = sql(
     .where(Session.session_id == bindparam("session"), Session.end_time.is_(None))
     .values(proof_time=bindparam("now"))
 )
+PROVE_FACTOR = sql(
+    update(Session)
+    .where(Session.session_id == bindparam("session"), Session.end_time.is_(None))
+    .values(proof_time=bindparam("now"), second_factor_time=bindparam("now"))
+)
 GET_PROOF = sql(select(Session.proof_time).where(Session.session_id == bindparam("session")))
 
 
@@ -77,10 +82,10 @@ async def revoke(tx: Transaction, session_id: UUID) -> list[UUID]:
     )
 
 
-async def prove(tx: Transaction) -> datetime:
+async def prove(tx: Transaction, *, second_factor: bool = False) -> datetime:
     """Note that the caller has just proved who they are; answer until when that counts."""
     session_id = _session_id(tx)
-    await tx.run(PROVE, session=session_id, now=tx.now)
+    await tx.run(PROVE_FACTOR if second_factor else PROVE, session=session_id, now=tx.now)
     tx.record("session.proved", session_id)
     return tx.now + FRESH
 

@@ -41,6 +41,7 @@ INSERT = sql(
             for name in (
                 *("session_id", "user_id", "network_hash", "device", "subnet"),
                 *("create_time", "expire_time", "use_time", "proof_time"),
+                "second_factor_time",
             )
         }
     )
@@ -110,11 +111,18 @@ def family_lock(session_id: UUID) -> Lock:
 
 
 async def open_session(
-    tx: Transaction, user_id: UUID, session_id: UUID, *, network_hash: bytes, device: Device
+    tx: Transaction,
+    user_id: UUID,
+    session_id: UUID,
+    *,
+    network_hash: bytes,
+    device: Device,
+    second_factor: bool = False,
 ) -> Next:
     """Open a session for a person who has just proved who they are, with its first refresh token.
 
-    `network_hash` knows the network again, `device` is what its owner is shown.
+    `network_hash` knows the network again, `device` is what its owner is shown; `second_factor`
+    says that one was given.
     """
     await tx.run(
         INSERT,
@@ -127,6 +135,7 @@ async def open_session(
         expire_time=tx.now + LIFETIME,
         use_time=tx.now,
         proof_time=tx.now,
+        second_factor_time=tx.now if second_factor else None,
     )
     first = Next(new_token(), tx.now + IDLE)
     await _store(tx, user_id, session_id, first)

@@ -103,7 +103,9 @@ async def test_without_a_token_nothing_is_told(
         ("ListSessions", {"page_size": -1}, "page_size"),
         ("ListSessions", {"page_token": "x"}, "page_token"),
         ("RevokeSession", {"session_id": "mine"}, "session_id"),
-        ("Reauthenticate", {"password": ""}, "password"),
+        ("Reauthenticate", {"password": ""}, ""),
+        ("Reauthenticate", {"password": "x", "code": "123456"}, ""),
+        ("Reauthenticate", {"code": "12345"}, "code"),
     ],
 )
 async def test_an_invalid_field_is_named(

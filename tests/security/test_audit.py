@@ -28,8 +28,10 @@ from server.core.channel import InProcessChannel
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
+from server.factor import totp
 from server.settings import Settings
 from server.waitlist import jobs as waitlist
+from tests.factor.device import Passkey
 from tests.rows import add, add_clinic
 
 PASSWORD = "correct horse battery"
@@ -380,6 +382,7 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call("auth.Reauthenticate", token, password=PASSWORD[::-1])
     other = await walk.login(email, PASSWORD[::-1])
     await walk.call("auth.RevokeSession", token, session_id=other.session_id)
+    await use_factors(walk, email, token)
     await walk.call("auth.Logout", token)
 
 
@@ -387,6 +390,24 @@ async def end_account(walk: Walk) -> None:
     """End an account that nobody counts on."""
     email, _ = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
     await walk.call("account.DeleteAccount", (await walk.login(email)).access_token)
+
+
+async def use_factors(walk: Walk, email: str, token: str) -> None:
+    """Add an app and a passkey, sign in with one of them, and remove it."""
+    added = await walk.call("factor.AddTotp", token, name="Phone")
+    code = totp.code(added.secret, walk.clock.now())
+    await walk.call("factor.ConfirmTotp", token, factor_id=added.factor_id, code=code)
+    passkey = Passkey(walk.app.parts.settings.web_url)
+    options = (await walk.call("factor.BeginPasskey", token)).options
+    made = passkey.create(options)
+    await walk.call("factor.AddPasskey", token, name="Key", credential=made)
+    await walk.call("factor.RenewRecoveryCodes", token)
+    login = {"email": email, "password": PASSWORD[::-1]}
+    pending = (await walk.call("auth.Login", **login)).second_factor.pending_token
+    asked = await walk.call("factor.BeginPasskeyCheck", pending_token=pending)
+    given = passkey.get(asked.options)
+    await walk.call("factor.CompleteLogin", pending_token=pending, passkey=given)
+    await walk.call("factor.RemoveFactor", token, factor_id=added.factor_id)
 
 
 def changing_methods(app: App) -> set[str]:

@@ -21,6 +21,10 @@ OWN = {
     "credential",
     "session",
     "refresh_token",
+    "pending_sign_in",
+    "factor",
+    "factor_challenge",
+    "recovery_code",
     "idempotency",
     "notification",
     "calendar_feed",
@@ -118,6 +122,21 @@ async def add_credentials(owner: Any, user_id: UUID) -> None:
     person, session = {"user_id": user_id}, {"session_id": uuid4()}
     await add(owner, "credential", **person, password_hash="x")
     await add(owner, "session", **person, **session, **end, network_hash=b"x")
+    await add(
+        owner,
+        "factor",
+        factor_id=uuid4(),
+        **person,
+        kind="totp",
+        name="n",
+        secret=b"x",
+        create_time=NOW,
+    )
+    challenge = {"challenge": uuid4().bytes, "purpose": "add", "expire_time": NOW}
+    await add(owner, "factor_challenge", **person, **challenge)
+    await add(owner, "recovery_code", **person, code_hash=uuid4().bytes, create_time=NOW)
+    seen = {"network_hash": b"x", "known_network": False}
+    await add(owner, "pending_sign_in", **person, **end, **seen, token_hash=uuid4().bytes)
     await add(owner, "refresh_token", **person, **session, **end, token_hash=uuid4().bytes)
 
 

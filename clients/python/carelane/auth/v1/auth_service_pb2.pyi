@@ -125,23 +125,29 @@ class LoginResponse(_message.Message):
 
     SESSION_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
+    SECOND_FACTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def session(self) -> _session_pb2.Session:
-        """The session that was opened."""
+        """The session that was opened; unset when a second factor is asked for."""
 
     @_builtins.property
     def user(self) -> _user_pb2.User:
-        """The account that signed in."""
+        """The account that signed in; unset when a second factor is asked for."""
+
+    @_builtins.property
+    def second_factor(self) -> _session_pb2.PendingSignIn:
+        """What to do next when a second factor is asked for."""
 
     def __init__(
         self,
         *,
         session: _session_pb2.Session | None = ...,
         user: _user_pb2.User | None = ...,
+        second_factor: _session_pb2.PendingSignIn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["second_factor", b"second_factor", "session", b"session", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["second_factor", b"second_factor", "session", b"session", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,16 +343,30 @@ class ReauthenticateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PASSWORD_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    RECOVERY_CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_FIELD_NUMBER: _builtins.int
     password: _builtins.str
     """The password that is valid now."""
+    code: _builtins.str
+    """Or the six digits of an authenticator app."""
+    recovery_code: _builtins.str
+    """Or a recovery code."""
+    passkey: _builtins.str
+    """Or what the browser's `navigator.credentials.get` gave for the options of
+    FactorService.BeginPasskeyCheck, as JSON.
+    """
     def __init__(
         self,
         *,
         password: _builtins.str = ...,
+        code: _builtins.str = ...,
+        recovery_code: _builtins.str = ...,
+        passkey: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "passkey", b"passkey", "password", b"password", "recovery_code", b"recovery_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,7 +119,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Login opens a session for an e-mail address and its password.
+        """Login opens a session for an e-mail address and its password. Where the
+        account has a second factor it opens none, and answers what
+        FactorService.CompleteLogin needs to open it.
 
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
@@ -188,7 +190,8 @@ class AuthServiceServicer:
         sign-in itself is one.
 
         Atomic. Idempotent: a repeat proves it again. Concerns this session only.
-        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong;
+        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+        PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
         RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -47,7 +47,9 @@ class AuthServiceStub:
     (RATE_LIMITED) for too many registrations from one address.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
-    """Login opens a session for an e-mail address and its password.
+    """Login opens a session for an e-mail address and its password. Where the
+    account has a second factor it opens none, and answers what
+    FactorService.CompleteLogin needs to open it.
 
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
@@ -96,7 +98,8 @@ class AuthServiceStub:
     sign-in itself is one.
 
     Atomic. Idempotent: a repeat proves it again. Concerns this session only.
-    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong;
+    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+    PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
     RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     VerifyToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]
@@ -159,7 +162,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     (RATE_LIMITED) for too many registrations from one address.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Login opens a session for an e-mail address and its password.
+    """Login opens a session for an e-mail address and its password. Where the
+    account has a second factor it opens none, and answers what
+    FactorService.CompleteLogin needs to open it.
 
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
@@ -208,7 +213,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     sign-in itself is one.
 
     Atomic. Idempotent: a repeat proves it again. Concerns this session only.
-    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong;
+    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+    PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
     RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]  # type: ignore[assignment]
@@ -280,7 +286,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
-        """Login opens a session for an e-mail address and its password.
+        """Login opens a session for an e-mail address and its password. Where the
+        account has a second factor it opens none, and answers what
+        FactorService.CompleteLogin needs to open it.
 
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
@@ -359,7 +367,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         sign-in itself is one.
 
         Atomic. Idempotent: a repeat proves it again. Concerns this session only.
-        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong;
+        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+        PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
         RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
 
