@@ -91,9 +91,13 @@ def transports(settings: Settings) -> Transports:
         folder = Folder(Path(settings.mail_folder), settings.mail_sender)
         ways |= {"email": folder, "sms": folder}
     if url := settings.smtp_url.get_secret_value():
-        clear = is_local(f"{urlsplit(url).hostname}:0")
-        ways["email"] = Smtp(url, settings.mail_sender, clear=clear)
+        ways["email"] = mail_server(url, settings.mail_sender)
     return ways
+
+
+def mail_server(url: str, sender: str) -> Smtp:
+    """Answer a mail server; only one on this machine is spoken to in clear."""
+    return Smtp(url, sender, clear=is_local(f"{urlsplit(url).hostname}:0"))
 
 
 def audit_places(settings: Settings) -> list[audit.Place]:

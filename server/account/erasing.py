@@ -8,7 +8,7 @@ from server.account import proofs
 from server.appointment import queries as appointment
 from server.auth import own_sessions
 from server.auth import service as auth
-from server.core.db import Transaction, sql
+from server.core.db import Lock, Transaction, sql
 from server.core.errors import FailedPrecondition
 from server.core.ids import new_id
 from server.directory import queries as directory
@@ -42,8 +42,17 @@ class AccountInUse(FailedPrecondition):
     reason = "ACCOUNT_IN_USE"
 
 
+def lock(user_id: UUID) -> Lock:
+    """Lock the account with its patients, so that a visit that is being booked is waited for."""
+    return Lock(
+        "SELECT FROM user_account WHERE user_id = {0} FOR UPDATE;"
+        "SELECT FROM patient WHERE account_id = {0} FOR UPDATE",
+        user_id,
+    )
+
+
 async def delete(tx: Transaction) -> list[UUID]:
-    """End the caller's account, under its lock, and answer the sessions that ended with it.
+    """End the caller's account, under `lock`, and answer the sessions that ended with it.
 
     Raises ReauthenticationRequired, and AccountInUse while visits are to come or the person works
     somewhere: others would wait in vain.

@@ -125,7 +125,7 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.DeleteAccountRequest, context: Context
     ) -> pb.DeleteAccountResponse:
         caller = rpc.caller()
-        async with self._db.transaction(caller, lock=_account_lock(caller)) as tx:
+        async with self._db.transaction(caller, lock=erasing.lock(_id(caller))) as tx:
             ended = await erasing.delete(tx)
         self._means.authenticator.forget(ended)
         return pb.DeleteAccountResponse()

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -50,13 +50,22 @@ class Smtp:
 
     def __init__(self, url: str, sender: str, *, clear: bool = False) -> None:
         parts = urlsplit(url)
+        tls = parts.scheme == "smtps"
         self._sender = sender
-        self._host = parts.hostname or ""
-        self._port = parts.port
-        self._user = unquote(parts.username) if parts.username else None
-        self._password = unquote(parts.password) if parts.password else None
-        self._tls = parts.scheme == "smtps"
-        self._start_tls = not self._tls and not clear
+        self._server: dict[str, Any] = {
+            "hostname": parts.hostname or "",
+            "port": parts.port,
+            "username": unquote(parts.username) if parts.username else None,
+            "password": unquote(parts.password) if parts.password else None,
+            "use_tls": tls,
+            "start_tls": not tls and not clear,
+            "timeout": SECONDS,
+        }
+
+    async def greet(self) -> None:
+        """Sign in at the server and leave; raises what stands in the way."""
+        async with aiosmtplib.SMTP(**self._server):
+            pass
 
     async def send(self, letter: Outgoing) -> None:
         try:
@@ -64,13 +73,7 @@ class Smtp:
                 written(letter, self._sender),
                 sender=parseaddr(self._sender)[1],
                 recipients=[letter.to],
-                hostname=self._host,
-                port=self._port,
-                username=self._user,
-                password=self._password,
-                use_tls=self._tls,
-                start_tls=self._start_tls,
-                timeout=SECONDS,
+                **self._server,
             )
         except aiosmtplib.SMTPRecipientsRefused as refusal:
             if all(_is_final(each.code) for each in refusal.recipients):

@@ -7,8 +7,10 @@ from uuid import uuid4
 import grpc
 import pytest
 
+from server.account.proofs import KEPT, LASTING, VERIFY_EMAIL, forget_old
 from tests.account.conftest import WEB, Account
 from tests.refusal import refused
+from tests.rows import add
 
 
 async def is_verified(account: Account, token: str) -> bool:
@@ -126,3 +128,22 @@ async def test_neither_table_log_nor_event_holds_the_token(account: Account, own
     assert len(letters) == 2
     for letter in letters:
         assert letter.token[22:60] not in "".join(held)
+
+
+async def test_an_event_that_comes_twice_sends_one_mail(account: Account, owner: Any) -> None:
+    await account.auth.register()
+    (event,) = await owner.fetch("SELECT * FROM outbox WHERE topic = 'user.registered'")
+    first = await account.letter()
+    await add(owner, "outbox", **dict(event))
+    assert await account.letters() == []
+    await account.VerifyEmail(token=first.token)
+
+
+async def test_proofs_are_forgotten_a_month_after_they_ended(account: Account, owner: Any) -> None:
+    email = await account.auth.register()
+    await account.letters()
+    count = "SELECT count(*) FROM account_proof WHERE address = $1"
+    for step, left in ((LASTING[VERIFY_EMAIL] + KEPT, 1), (timedelta(seconds=1), 0)):
+        account.db.clock.advance(step - timedelta(milliseconds=500) * left)
+        await forget_old(account._worker)
+        assert await owner.fetchval(count, email) == left

@@ -56,4 +56,4 @@ def test_another_machine_is_never_spoken_to_in_clear() -> None:
         settings = Settings(_env_file=None, smtp_url=url)  # type: ignore[call-arg]
         way = work.transports(settings)["email"]
         assert isinstance(way, Smtp)
-        assert way._start_tls is start_tls
+        assert way._server["start_tls"] is start_tls

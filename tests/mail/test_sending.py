@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import aiosmtplib
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -112,6 +113,22 @@ async def test_a_mail_server_that_is_away_costs_nobody_a_letter(
     assert (await row(owner, mail_id))["attempts"] == 3
     await post(smtp).deliver(worker)
     assert (await row(owner, mail_id))["outcome"] == "sent"
+
+
+async def test_a_mail_server_that_does_not_turn_to_tls_gets_no_letter(
+    owner: Any, worker: Database, clock: MovableClock, mail_server: Any
+) -> None:
+    mail_id = await add_mail(owner, clock)
+    await post(Smtp(mail_server[1], "no-reply@carelane.test")).deliver(worker)
+    assert mail_server[0].received == []
+    assert (await row(owner, mail_id))["outcome"] is None
+
+
+async def test_a_mail_server_can_be_greeted_without_a_letter(smtp: Smtp, mail_server: Any) -> None:
+    await smtp.greet()
+    assert mail_server[0].received == []
+    with pytest.raises(aiosmtplib.SMTPException):
+        await Smtp(mail_server[1], "no-reply@carelane.test").greet()
 
 
 async def test_what_is_of_no_use_any_more_is_not_sent(
