@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -67,6 +68,22 @@ def up(
         demo = Request(size, reference_only=doctors == 0)
         options = whole.Options(folder.resolve(), grpc_port, rest_port, service_ports, demo)
         whole.run(options, terminal)
+
+
+@app.command(rich_help_panel=HERE)
+def totp(
+    secret: Annotated[str, typer.Argument(help="What the app was given, in base32.")],
+) -> None:
+    """Print what an authenticator app shows now, for its secret."""
+    with _one_sentence() as terminal:
+        from server.factor import totp as codes
+
+        try:
+            terminal.say(codes.code(secret, datetime.now(UTC)))
+        except ValueError:
+            raise Refusal(
+                "The secret is none: base32 of 23 letters and digits 2 to 7 or more."
+            ) from None
 
 
 @app.command(rich_help_panel=PARTS)

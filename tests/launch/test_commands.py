@@ -233,5 +233,5 @@ def test_an_embedded_database_is_not_served_in_production(
 def test_help_names_every_command_and_is_quick(tmp_path: Path) -> None:
     code, words = said("--help", dict(os.environ), tmp_path)
     assert code == 0
-    for command in ("up", "serve", "server", "bff", "worker", "migrate", "seed", "check"):
+    for command in ("up", "totp", "serve", "server", "bff", "worker", "migrate", "seed", "check"):
         assert f" {command} " in words

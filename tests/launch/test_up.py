@@ -66,6 +66,8 @@ def test_it_says_where_and_as_whom_and_tells_a_second_one(folder: Path) -> None:
         answers = [pasted(command) for command in suggested(first)]
         assert answers
         assert all(json.loads(answer)["doctors"] for answer in answers)
+        [command] = [line for line in first.said.splitlines() if "pending=" in line]
+        assert "accessToken" in typed(command)
         with up_beside(folder) as second:
             assert second.process.wait(20) == 1
             assert f"already running on {folder} (pid {first.process.pid})" in second.said
@@ -96,6 +98,13 @@ def pasted(command: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def typed(command: str) -> str:
+    """Run a line in a shell in the project's folder, and return what it says."""
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
 
 
 @contextmanager
