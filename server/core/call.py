@@ -62,9 +62,12 @@ class Call:
         self.token = self.request_id = self._trace = self._forwarded = self.user_agent = ""
         self._peer = peer
         self._trusted = trusted
+        authorized = False
         for key, value in metadata:
             if key == "authorization":
-                self.token = _bearer(value)
+                # Two say two things: no one of them is chosen, and what is kept is no token.
+                self.token = f"{self.token} {_bearer(value)}" if authorized else _bearer(value)
+                authorized = True
             elif key == "x-request-id":
                 self.request_id = _sanitised(value)
             elif key == "traceparent":

@@ -92,6 +92,11 @@ class Auth:
         )
         return channel
 
+    async def ask(self, name: str, metadata: list[tuple[str, str]], **fields: Any) -> Any:
+        """Call an RPC of AuthService with exactly this metadata."""
+        call = getattr(self._stubs[0][1], name)
+        return await call(getattr(pb, f"{name}Request")(**fields), metadata=metadata)
+
     def rotate_refresh_key(self) -> None:
         """Start the service anew with one more key for refresh tokens."""
         self.keyed = KeyedHash([secrets.token_bytes(32), *self.keyed._keys])
