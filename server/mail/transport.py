@@ -1,7 +1,6 @@
 """The ways by which letters leave: SMTP, or a folder on the machine of who develops."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.headerregistry import Address
@@ -15,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 SECONDS = 30.0
-MAILBOX = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class Refused(Exception):
@@ -110,13 +108,19 @@ def written(letter: Outgoing, sender: str) -> EmailMessage:
     """Write a letter as a message of RFC 5322, the same to the byte each time."""
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = Address(addr_spec=letter.to) if MAILBOX.fullmatch(letter.to) else letter.to
+    message["To"] = _addressed(letter.to)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(letter.time)
     message["Message-ID"] = f"<{letter.name}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.body)
     return message
+
+
+def _addressed(to: str) -> Address | str:
+    """Write an address, quoted where it needs to be (`"a..b"@x.example`); a number is itself."""
+    local, at, domain = to.rpartition("@")
+    return Address(username=local, domain=domain) if at else to
 
 
 def _is_final(code: int) -> bool:

@@ -134,17 +134,16 @@ async def test_one_place_asks_five_times_an_hour_for_one_address_known_or_not(
 
 
 async def test_known_and_unknown_addresses_cannot_be_told_apart_by_time(account: Account) -> None:
-    known = [await account.auth.register(address=f"203.0.113.{n % 200}") for n in range(100)]
-    unknown = [f"{uuid4().hex}@mail.example" for _ in known]
+    known = [await account.auth.register() for _ in range(20)]
 
     async def seconds(email: str, number: int) -> float:
         start = time.perf_counter()
-        await account.RequestPasswordReset(address=f"198.51.100.{number % 200}", email=email)
+        await account.RequestPasswordReset(address=f"198.51.100.{number}", email=email)
         return time.perf_counter() - start
 
     pairs = [
-        (await seconds(a, n), await seconds(b, n + 100))
-        for n, (a, b) in enumerate(zip(known, unknown, strict=True))
+        (await seconds(known[n % 20], n), await seconds(f"{uuid4().hex}@mail.example", n))
+        for n in range(200)
     ]
-    wins = sum((a > b) + (a == b) / 2 for a, _ in pairs for _, b in pairs)
-    assert 0.40 <= wins / len(pairs) ** 2 <= 0.60
+    slower = sum(a > b for a, _ in pairs for _, b in pairs)
+    assert 0.40 <= slower / len(pairs) ** 2 <= 0.60

@@ -42,6 +42,21 @@ async def test_a_letter_reaches_the_address_that_the_account_has_now(
     assert (ended["outcome"], ended["attempts"]) == ("sent", 1)
 
 
+@pytest.mark.parametrize("address", ["a..b@x.example", ".a@x.example", "o'neil+{x}@x.example"])
+async def test_every_address_that_can_be_registered_gets_its_letters(
+    owner: Any,
+    worker: Database,
+    clock: MovableClock,
+    smtp: Smtp,
+    mail_server: tuple[MailServer, str],
+    address: str,
+) -> None:
+    await add_mail(owner, clock, address=address)
+    await post(smtp).deliver(worker)
+    (message,) = mail_server[0].received
+    assert message["To"].replace('"', "") == address
+
+
 async def test_what_was_sent_is_not_sent_again_and_forgets_its_address(
     owner: Any, worker: Database, clock: MovableClock, smtp: Smtp, mail_server: Any
 ) -> None:
