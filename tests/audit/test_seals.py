@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from launch.cli import app
@@ -16,8 +17,14 @@ from server.audit.verify import Report, verify
 from server.core.access import Caller
 from server.core.clock import MovableClock
 from server.core.db import Database
+from server.core.schema import Audit
 
 NUMBERS = "SELECT seal_number FROM audit WHERE clinic_id = $1 ORDER BY seal_number"
+MANY = """
+INSERT INTO audit (actor_id, action, subject_id, clinic_id, patient_ids, fields, changes)
+SELECT new_id(), 'thing.done', new_id(), ($1::uuid[])[1 + i % 50], ARRAY[new_id()], '{status}',
+       '{"status": [null, "booked"]}' FROM generate_series(1, 200) i
+"""
 EDITS = {
     "one byte of an act": "UPDATE audit SET action = 'thing.dome' WHERE {row}",
     "one byte of an id": "UPDATE audit SET subject_id = gen_random_uuid() WHERE {row}",
@@ -171,6 +178,40 @@ async def test_sealers_at_once_make_one_chain(
         assert [row["seal_number"] for row in rows] == list(range(1, 61))
         assert (await verify(worker, only=clinic)).faults == []
     assert (await verify(worker, only=UUID(int=0))).faults == []
+
+
+@pytest.mark.deep
+async def test_sealing_keeps_up_with_two_thousand_rows_a_second(
+    worker: Database, power: Any
+) -> None:
+    clinics = [uuid4() for _ in range(50)]
+    done, most = asyncio.Event(), 0
+
+    async def write() -> None:
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        for turn in range(1, 51):
+            await power.execute(MANY, clinics)
+            await asyncio.sleep(begin + turn / 10 - clock())
+        done.set()
+
+    async def look() -> int:
+        async with worker.transaction() as tx:
+            row = await tx.one(sealing.sql(select(func.count()).where(Audit.seal_number.is_(None))))
+        return int(row[0]) if row else 0
+
+    writing = asyncio.create_task(write())
+    while not done.is_set():
+        await seal_all(worker)
+        await asyncio.sleep(sealing.INTERVAL_SECONDS)
+        most = max(most, await look())
+    await writing
+    await seal_all(worker)
+    assert most < 3 * 2000
+    rows = await power.fetchval(
+        "SELECT count(*) FROM audit WHERE clinic_id = ANY ($1) AND seal IS NOT NULL", clinics
+    )
+    assert rows == 50 * 200
 
 
 async def test_the_database_refuses_a_fork(chain: Chain) -> None:
