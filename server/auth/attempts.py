@@ -95,8 +95,12 @@ class Attempts:
     async def second_factor(
         self, user_id: UUID, network: str = "", *, known: bool = False
     ) -> tuple[str, ...]:
-        """Count a second factor; `network` is given at a sign-in, and `known` as there."""
-        keys = [f"second-factor:{user_id}:{network if known else ''}"]
+        """Count a second factor; `network` is given at a sign-in, and `known` as there.
+
+        Whoever is signed in has a budget that those who try to sign in do not use up.
+        """
+        where = (network if known else "") if network else "signed-in"
+        keys = [f"second-factor:{user_id}:{where}"]
         await self._limits.take(keys[0], self._rules.account_failures)
         if network:
             keys.append(f"sign-in:{network}")

@@ -151,7 +151,7 @@ async def test_two_tabs_at_once_get_the_same_token(live: Auth) -> None:
 
 async def test_a_family_never_has_two_live_children(live: Auth, owner: Connection) -> None:
     families, uses = count(20, deep=200), 10
-    people = [await live.person() for _ in range(families)]
+    people = [await live.person(address=f"2001:db8:{n:x}::1") for n in range(families)]
     parents = [person.session.refresh_token for person in people] * uses
     children = await asyncio.gather(*(refresh(live, parent) for parent in parents))
     assert len(set(children)) == families

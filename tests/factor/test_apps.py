@@ -105,6 +105,15 @@ async def test_guesses_are_limited_like_passwords(auth: Auth) -> None:
     assert at_home.user == person.user
 
 
+async def test_who_is_signed_in_is_not_locked_out_by_those_who_guess(auth: Auth) -> None:
+    person = await auth.person()
+    app, _ = await add_app(auth, person)
+    for number in range(11):
+        token, address = await begin(auth, person), f"192.0.2.{number}"
+        await refused(auth.CompleteLogin(pending_token=token, code=app.code(9), address=address))
+    await auth.Reauthenticate(token=person.token, code=app.code())
+
+
 async def test_a_pending_token_is_used_up_by_success_alone(auth: Auth) -> None:
     person = await auth.person()
     app, _ = await add_app(auth, person)

@@ -48,6 +48,7 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strong_settings_pass_in_production() -> None:
     assert Settings(**STRONG).environment == "production"
     assert Settings(**STRONG).asks_for_verified_email
+    assert Settings(**STRONG).asks_for_second_factor
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,8 @@ def test_strong_settings_pass_in_production() -> None:
     [
         ({"secret_keys": ""}, "SECRET_KEYS is not set"),
         ({"secret_keys": "a" * 40}, "one of SECRET_KEYS is repetitive"),
+        ({"factor_keys": "a" * 40}, "one of FACTOR_KEYS is repetitive"),
+        ({"require_second_factor": False}, "REQUIRE_SECOND_FACTOR is off"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         (
             {"database_url": "postgresql://carelane_app:carelane@db/carelane"},
