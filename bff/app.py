@@ -1,6 +1,7 @@
 """The web application: the route table, health, metrics and documentation behind the edge."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 import grpc
 from fastapi import FastAPI
@@ -10,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bff import docs, health, log
+from bff import docs, health, inbox, log
 from bff.edge import Edge
 from bff.gateway import Gateway
 from bff.limits import BodyLimit
@@ -44,6 +45,8 @@ def create_app(
     app.router.routes += health.routes(channel, metrics, settings.monitors)
     if settings.docs:
         app.router.routes += docs.routes(ROUTES)
+    if settings.mail_folder:
+        app.router.routes += inbox.routes(Path(settings.mail_folder), settings.monitors)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(
         Gateway, routes=ROUTES, channel=channel, timeout=settings.call_timeout, log=logger

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import grpc
 import orjson
+from google.protobuf.message import Message
 from starlette.types import Receive, Scope, Send
 
 from bff.body import ClientGone
@@ -28,16 +29,25 @@ DESCRIPTION: Final = (
     " happens a comment comes every 15 seconds."
 )
 _HEADERS: Final = [
-    (b"content-type", MEDIA_TYPE.encode()),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would collect events before it sends them
 ]
-_COMMENT: Final = b":\n\n"
 _END: Final[object] = grpc.aio.EOF  # type: ignore[attr-defined] # the published stubs lack it
 
 
 class EventStream(Operation):
     """Answers the requests of one route with events, until client or server ends the stream."""
+
+    media_type = MEDIA_TYPE
+    pause = b":\n\n"
+
+    def write_part(self, answer: Message) -> bytes:
+        """Write a message of the stream."""
+        return b"data: " + self._write(answer) + b"\n\n"
+
+    def write_problem(self, document: dict[str, Any]) -> bytes:
+        """Write what broke the stream off."""
+        return b"event: problem\ndata: " + orjson.dumps(document) + b"\n\n"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         message, visit = self._request(scope, b""), visit_of(scope)
@@ -46,9 +56,10 @@ class EventStream(Operation):
         try:
             async with aclosing(self._events(call)) as events:
                 first = await _first(events)
-                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                headers = [(b"content-type", self.media_type.encode()), *_HEADERS]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
                 if scope["method"] != "HEAD":
-                    await _send_all(first, events, send, visit.request_id)
+                    await self._send_all(first, events, send, visit.request_id)
                 await send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
             if not watch.client_left:
@@ -64,13 +75,23 @@ class EventStream(Operation):
             reading = asyncio.ensure_future(call.read())
             try:
                 while not (await asyncio.wait({reading}, timeout=HEARTBEAT))[0]:
-                    yield _COMMENT
+                    yield self.pause
             finally:
                 reading.cancel()
             answer = reading.result()
             if answer is _END:
                 return
-            yield b"data: " + self._write(answer) + b"\n\n"
+            yield self.write_part(answer)
+
+    async def _send_all(
+        self, first: bytes, events: AsyncGenerator[bytes, None], send: Send, request_id: str
+    ) -> None:
+        await _send(first, send)
+        try:
+            async for event in events:
+                await _send(event, send)
+        except grpc.aio.AioRpcError as error:
+            await _send(self.write_problem(of_rpc(error).document(request_id)), send)
 
 
 async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
@@ -78,18 +99,6 @@ async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
         return await anext(events, b"")
     except grpc.aio.AioRpcError as error:
         raise of_rpc(error) from None
-
-
-async def _send_all(
-    first: bytes, events: AsyncGenerator[bytes, None], send: Send, request_id: str
-) -> None:
-    await _send(first, send)
-    try:
-        async for event in events:
-            await _send(event, send)
-    except grpc.aio.AioRpcError as error:
-        document = orjson.dumps(of_rpc(error).document(request_id))
-        await _send(b"event: problem\ndata: " + document + b"\n\n", send)
 
 
 async def _send(event: bytes, send: Send) -> None:

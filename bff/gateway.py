@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.body import ClientGone
 from bff.events import EventStream
+from bff.lines import LineStream
 from bff.log import Logger, failure
 from bff.names import camel
 from bff.operation import Operation, rpc_of, stubs
@@ -129,6 +130,11 @@ def _by_path(
         methods = found.setdefault(route.path, {})
         if route.method in methods:
             raise ValueError(f"{route.method} {route.path} stands twice in the route table")
-        kind = EventStream if rpc_of(route).server_streaming else Operation
-        methods[route.method] = kind(route, stub, timeout)
+        methods[route.method] = _kind(route)(route, stub, timeout)
     return found
+
+
+def _kind(route: Route) -> type[Operation]:
+    if not rpc_of(route).server_streaming:
+        return Operation
+    return LineStream if route.text else EventStream

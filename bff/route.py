@@ -11,7 +11,7 @@ class Route:
     DELETE, and from the body of every other method. `status` is that of success; `cache` how many
     seconds anybody may keep the answer, 0 for answers that nobody may keep. With a media type in
     `text`, the body is not JSON but the text of the answer's only field. An RPC that streams its
-    answers gives server-sent events.
+    answers gives server-sent events, and with a media type in `text` lines of JSON.
     """
 
     method: str

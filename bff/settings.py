@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     )
     body_limit: int = Field(1024 * 1024, ge=1024, description="Largest body in bytes.")
     call_timeout: float = Field(30.0, gt=0, le=30, description="Seconds an RPC may take.")
+    mail_folder: str = Field(
+        "", description="Development only: the folder of mails that /inbox shows."
+    )
     docs: bool = Field(True, description="Serve /docs and /openapi.json.")
 
     @field_validator("cors_origins", "trusted_proxies", "metrics_networks", mode="before")
@@ -79,6 +82,8 @@ class Settings(BaseSettings):
             return self
         if any(origin == "*" or origin.startswith("http://") for origin in self.cors_origins):
             raise ValueError("CORS_ORIGINS must be exact https origins in production")
+        if self.mail_folder:
+            raise ValueError("MAIL_FOLDER must not be set in production")
         if not (self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)):
             raise ValueError("set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant")
         return self

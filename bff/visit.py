@@ -14,6 +14,7 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Metadata = tuple[tuple[str, str], ...]
 
 LONGEST_CREDENTIAL: Final = 4096  # gRPC refuses metadata of 8 KiB and more at random
+LONGEST_USER_AGENT: Final = 256
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*")
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -23,11 +24,11 @@ _KEY: Final = "carelane.visit"
 class Visit:
     """One HTTP request: `request_id` is the client's own when it is well formed."""
 
-    __slots__ = ("_authorization", "_trace", "address", "request_id")
+    __slots__ = ("_authorization", "_trace", "_user_agent", "address", "request_id")
 
     def __init__(self, scope: Scope, proxies: Networks) -> None:
         self.request_id = ""
-        self._trace = ""
+        self._trace = self._user_agent = ""
         self._authorization: list[bytes] = []
         forwarded: list[str] = []
         for name, value in scope["headers"]:
@@ -37,6 +38,8 @@ class Visit:
                 self.request_id = _matching(_REQUEST_ID, value)
             elif name == b"traceparent":
                 self._trace = _matching(_TRACE_PARENT, value)
+            elif name == b"user-agent":
+                self._user_agent = _matching(_VISIBLE, value[:LONGEST_USER_AGENT])
             elif name == b"x-forwarded-for":
                 forwarded += value.decode("latin-1").split(",")
         if not self.request_id:
@@ -50,6 +53,8 @@ class Visit:
             pairs.append(("x-forwarded-for", self.address))
         if self._trace:
             pairs.append(("traceparent", self._trace))
+        if self._user_agent:
+            pairs.append(("x-user-agent", self._user_agent))
         if self._authorization:
             pairs.append(("authorization", self._credential()))
         return tuple(pairs)

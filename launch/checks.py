@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import aiosmtplib
 import asyncpg
 import boto3
 import redis.asyncio
@@ -22,6 +23,7 @@ from launch import certificates, migrate
 from launch.errors import Refusal
 from launch.settings import read
 from server.settings import Settings as ServerSettings
+from server.work import mail_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -63,12 +65,14 @@ async def run(values: Mapping[str, str]) -> list[Finding]:
         _migrations(values),
         _redis(values),
         _objects(values),
+        _smtp(values),
     ]
     found = await asyncio.gather(*checks)
     return [
         *_settings(values),
         *_certificates(values),
         *_secrets(values),
+        _audit(values),
         *(finding for findings in found for finding in findings),
     ]
 
@@ -220,6 +224,30 @@ def _ask_bucket(values: Mapping[str, str]) -> None:
         config=Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"max_attempts": 0}),
     )
     client.head_bucket(Bucket=values["S3_BUCKET"])
+
+
+def _audit(values: Mapping[str, str]) -> Finding:
+    if values.get("AUDIT_FOLDER") or values.get("S3_BUCKET"):
+        return Finding("audit", "its signed heads are copied outside the database")
+    production = values.get("ENVIRONMENT") == "production"
+    text = "no place outside: whoever is superuser can write all of it anew"
+    return Finding("audit", text, "set AUDIT_FOLDER or S3_BUCKET" if production else "")
+
+
+async def _smtp(values: Mapping[str, str]) -> list[Finding]:
+    name = "SMTP_URL"
+    url, folder = values.get(name), values.get("MAIL_FOLDER")
+    if not url:
+        production = values.get("ENVIRONMENT") == "production"
+        text = f"not set: mails go to {folder}" if folder else "not set: no mail is sent"
+        return [Finding(name, text, f"set {name}" if production else "")]
+    try:
+        async with asyncio.timeout(SECONDS):
+            await mail_server(url, "").greet()
+    except (aiosmtplib.SMTPException, OSError, ValueError) as failure:
+        mend = "start the mail server, or correct the address and the password"
+        return [Finding(name, f"no answer: {_brief(failure)}", mend)]
+    return [Finding(name, "answers")]
 
 
 def _secrets(values: Mapping[str, str]) -> list[Finding]:

@@ -7,8 +7,10 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -29,9 +31,12 @@ app = typer.Typer(
     help="Carelane: find a doctor, book a visit, run a clinic.",
     epilog="Settings are environment variables, also read from .env; .env.example explains each.",
 )
+audit = typer.Typer(no_args_is_help=True, help="The audit: whether it is what was sealed.")
 HERE = "On this machine"
 PARTS = "With your own services"
 DATA = "Data and settings"
+
+app.add_typer(audit, name="audit", rich_help_panel=DATA)
 
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -63,6 +68,22 @@ def up(
         demo = Request(size, reference_only=doctors == 0)
         options = whole.Options(folder.resolve(), grpc_port, rest_port, service_ports, demo)
         whole.run(options, terminal)
+
+
+@app.command(rich_help_panel=HERE)
+def totp(
+    secret: Annotated[str, typer.Argument(help="What the app was given, in base32.")],
+) -> None:
+    """Print what an authenticator app shows now, for its secret."""
+    with _one_sentence() as terminal:
+        from server.factor import totp as codes
+
+        try:
+            terminal.say(codes.code(secret, datetime.now(UTC)))
+        except ValueError:
+            raise Refusal(
+                "The secret is none: base32 of 23 letters and digits 2 to 7 or more."
+            ) from None
 
 
 @app.command(rich_help_panel=PARTS)
@@ -146,6 +167,29 @@ def check() -> None:
             if not found.well:
                 terminal.say(f"    → {escape(found.mend)}")
     if not all(found.well for found in findings):
+        raise typer.Exit(1)
+
+
+@audit.command()
+def verify(
+    clinic: Annotated[
+        UUID | None, typer.Option(help="The chain of one clinic; zeros for the platform's.")
+    ] = None,
+) -> None:
+    """Walk the chains of the audit; name the first row of each that is not what was sealed."""
+    with _one_sentence() as terminal:
+        from launch import audit as chains
+        from launch.settings import read
+        from server.settings import Settings
+
+        environment.load()
+        _needed("WORKER_DATABASE_URL")
+        settings = read(Settings)
+        outside = chains.copied(settings)
+        report = asyncio.run(chains.walk(settings, outside, only=clinic))
+        for sentence in chains.sentences(report, outside):
+            terminal.say(sentence)
+    if not chains.is_whole(report, outside):
         raise typer.Exit(1)
 
 

@@ -221,7 +221,9 @@ async def _work(frame: Frame, settings: ServerSettings) -> list[Part]:
 
     async def do_work(life: Life) -> None:
         life.up.set()
-        await work.work(database, life.stop, logger=logger, metrics=frame.metrics)
+        await work.work(
+            database, life.stop, settings=settings, logger=logger, metrics=frame.metrics
+        )
 
     return [do_work]
 

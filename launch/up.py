@@ -114,6 +114,9 @@ def _start(services: Services, options: Options, terminal: Terminal) -> None:
 def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
     with terminal.step("Server and tools load"):
         from launch import host, migrate, seed  # noqa: F401 - the server is for later
+        from launch.seed import factors
+        from launch.settings import read
+        from server.settings import Settings
 
     pending = migrate.state(owner_dsn).pending
     if pending:
@@ -123,6 +126,8 @@ def _fill(owner_dsn: str, demo: Request, terminal: Terminal) -> None:
         outcome = seed.run(owner_dsn, demo, terminal.canvas)
     if outcome.loaded:
         terminal.say(f"  {outcome.sentence}")
+    if not demo.reference_only:
+        factors.put(owner_dsn, read(Settings).keys_of_factors)
 
 
 def _serve(services: Services, options: Options, terminal: Terminal, ending: Ending) -> None:
@@ -167,6 +172,8 @@ def _settings(services: Services, options: Options) -> dict[str, str]:
         "GRPC_ADDRESS": options.grpc,
         "HTTP_ADDRESS": options.rest.removeprefix("http://"),
         "SECRET_KEYS": secret_file.credentials(options.folder / "keys.json", ["token"])["token"],
+        "MAIL_FOLDER": str(options.folder / "mail"),
+        "REQUIRE_SECOND_FACTOR": os.environ.get("REQUIRE_SECOND_FACTOR") or "true",
         "STOP_SECONDS": STOP_SECONDS,
         "EMBEDDED_SERVICES": "true",
     }

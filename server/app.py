@@ -5,29 +5,38 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from carelane.account.v1 import account_service_pb2_grpc
 from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2_grpc
+from carelane.audit.v1 import audit_service_pb2_grpc
 from carelane.auth.v1 import auth_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.factor.v1 import factor_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
+from server.account.servicer import AccountServicer, Means
+from server.account.tokens import ProofTokens
+from server.account.verified import VerifiedEmail
 from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
+from server.audit.servicer import AuditServicer
 from server.auth.attempts import DEFAULT_RULES, ONE_MACHINE_RULES, Attempts
 from server.auth.authenticator import Authenticator
 from server.auth.keyed import KeyedHash
 from server.auth.limits import Limits
 from server.auth.passwords import Passwords
-from server.auth.servicer import AuthServicer, Secrets
+from server.auth.secrets import Secrets
+from server.auth.servicer import AuthServicer
 from server.auth.tokens import SigningKey, Tokens
 from server.availability import service as availability
 from server.availability.servicer import AvailabilityServicer
@@ -40,6 +49,10 @@ from server.core.keys import Keys
 from server.core.metrics import CallMetrics
 from server.core.paging import Pager
 from server.directory.servicer import DirectoryServicer
+from server.factor.passkeys import RelyingParty
+from server.factor.sealing import Sealing
+from server.factor.service import Factors
+from server.factor.servicer import FactorServicer
 from server.health import Health, reflect
 from server.notification.servicer import NotificationServicer
 from server.patient.servicer import PatientServicer
@@ -63,6 +76,7 @@ class Parts:
     authenticator: Authenticator
     secrets: Secrets
     feed_secrets: FeedSecrets
+    factors: Factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +96,12 @@ class App:
 def _servicers(parts: Parts) -> Servicers:
     """List every service: how it is added, and who serves it."""
     db = parts.db
+    admit = VerifiedEmail(db, required=parts.settings.asks_for_verified_email)
     return (
-        (
-            auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
-            AuthServicer(db, parts.authenticator, parts.secrets),
-        ),
+        *_of_accounts(parts),
         (
             directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
-            DirectoryServicer(
-                db,
-                parts.pager,
-                parts.secrets.attempts,
-                next_free=availability.next_free,
-                open_calendar=availability.open_calendar,
-            ),
+            _directory(parts),
         ),
         (
             availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server,
@@ -104,7 +110,10 @@ def _servicers(parts: Parts) -> Servicers:
         (
             appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server,
             AppointmentServicer(
-                db, parts.pager, hold_time=timedelta(minutes=parts.settings.hold_minutes)
+                db,
+                parts.pager,
+                hold_time=timedelta(minutes=parts.settings.hold_minutes),
+                admit=admit,
             ),
         ),
         (
@@ -122,11 +131,58 @@ def _servicers(parts: Parts) -> Servicers:
         ),
         (
             waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server,
-            WaitlistServicer(db, parts.pager),
+            WaitlistServicer(db, parts.pager, admit=admit),
         ),
         (
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
             AdminServicer(db, parts.pager),
+        ),
+        (
+            audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+            AuditServicer(db, parts.pager),
+        ),
+    )
+
+
+def _directory(parts: Parts) -> DirectoryServicer:
+    return DirectoryServicer(
+        parts.db,
+        parts.pager,
+        parts.secrets.attempts,
+        next_free=availability.next_free,
+        open_calendar=availability.open_calendar,
+    )
+
+
+def _of_accounts(parts: Parts) -> Servicers:
+    """List the services of accounts."""
+    secrets = parts.secrets
+    tokens = ProofTokens(parts.settings.keys.derive("account proof"))
+    means = Means(
+        parts.authenticator,
+        secrets.passwords,
+        secrets.attempts,
+        tokens,
+        sends_texts=bool(parts.settings.mail_folder),
+    )
+    return (
+        (
+            auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
+            AuthServicer(parts.db, parts.authenticator, secrets, parts.factors),
+        ),
+        (
+            factor_service_pb2_grpc.add_FactorServiceServicer_to_server,
+            FactorServicer(
+                parts.db,
+                parts.authenticator,
+                secrets,
+                parts.factors,
+                required=parts.settings.asks_for_second_factor,
+            ),
+        ),
+        (
+            account_service_pb2_grpc.add_AccountServiceServicer_to_server,
+            AccountServicer(parts.db, means),
         ),
     )
 
@@ -183,7 +239,7 @@ def _parts(
     passwords: Passwords,
     redis: Redis | None,
 ) -> Parts:
-    keys = Keys([key.get_secret_value() for key in settings.secret_keys])
+    keys = settings.keys
     tokens = Tokens(
         _signing_keys(keys),
         issuer=settings.token_issuer,
@@ -192,17 +248,26 @@ def _parts(
     )
     rules = DEFAULT_RULES if settings.environment == "production" else ONE_MACHINE_RULES
     attempts = Attempts(Limits(db.clock, logger, redis), rules)
+    pager = Pager(*keys.derive("page token"))
     return Parts(
         settings=settings,
         db=db,
         redis=redis,
         logger=logger,
         metrics=metrics,
-        pager=Pager(*keys.derive("page token")),
-        authenticator=Authenticator(db, tokens),
-        secrets=Secrets(tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts),
+        pager=pager,
+        authenticator=Authenticator(db, tokens, second_factor=settings.asks_for_second_factor),
+        secrets=Secrets(
+            tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts, pager
+        ),
         feed_secrets=FeedSecrets(keys.derive("calendar feed")[0]),
+        factors=Factors(Sealing(settings.keys_of_factors), _relying_party(settings)),
     )
+
+
+def _relying_party(settings: Settings) -> RelyingParty:
+    domain = settings.passkey_domain or urlsplit(settings.web_url).hostname or ""
+    return RelyingParty(domain, (settings.web_url, *settings.passkey_origins))
 
 
 def _signing_keys(keys: Keys) -> list[SigningKey]:

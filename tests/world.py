@@ -16,6 +16,8 @@ from sqlalchemy import bindparam, insert, update
 
 from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
+from carelane.audit.v1 import audit_service_pb2 as audit_pb
+from carelane.audit.v1 import audit_service_pb2_grpc
 from carelane.availability.v1 import availability_service_pb2 as availability_pb
 from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
@@ -28,7 +30,9 @@ from carelane.queue.v1 import queue_service_pb2 as queue_pb
 from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
+from server.account.verified import VerifiedEmail
 from server.appointment.servicer import AppointmentServicer
+from server.audit.servicer import AuditServicer
 from server.auth.attempts import Attempts
 from server.auth.limits import Limits
 from server.auth.models import UserAccount
@@ -157,6 +161,7 @@ class World:
     def __post_init__(self) -> None:
         pager = Pager(b"a secret for the pages of tests")
         logger = log.logger("ERROR")
+        self.gate = VerifiedEmail(self.db, required=False)
         registry = rpc.Registry(
             _authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
@@ -164,10 +169,10 @@ class World:
             AvailabilityServicer(self.db, pager), registry
         )
         appointment_service_pb2_grpc.add_AppointmentServiceServicer_to_server(
-            AppointmentServicer(self.db, pager), registry
+            AppointmentServicer(self.db, pager, admit=self.gate), registry
         )
         waitlist_service_pb2_grpc.add_WaitlistServiceServicer_to_server(
-            WaitlistServicer(self.db, pager), registry
+            WaitlistServicer(self.db, pager, admit=self.gate), registry
         )
         calendar_service_pb2_grpc.add_CalendarServiceServicer_to_server(
             CalendarServicer(self.db, Secrets(b"a secret for the feeds of tests")), registry
@@ -186,6 +191,9 @@ class World:
         patient_service_pb2_grpc.add_PatientServiceServicer_to_server(
             PatientServicer(self.db, pager), registry
         )
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
+            AuditServicer(self.db, pager), registry
+        )
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
@@ -194,15 +202,22 @@ class World:
             (patient_pb, patient_service_pb2_grpc.PatientServiceStub(self.channel)),
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
+            (audit_pb, audit_service_pb2_grpc.AuditServiceStub(self.channel)),
             (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )
 
-    async def call(self, rpc_name: str, person: Person | None = None, **fields: Any) -> Any:
-        """Call an RPC as somebody; UUIDs are written, instants and dates converted."""
+    async def call(
+        self, rpc_name: str, person: Person | None = None, *, call_id: str = "", **fields: Any
+    ) -> Any:
+        """Call an RPC as somebody; UUIDs are written, instants and dates converted.
+
+        `call_id` names the call in the audit.
+        """
         for messages, stub in self._services:
             if hasattr(stub, rpc_name):
                 request = getattr(messages, f"{rpc_name}Request")(**_converted(fields))
                 metadata = [("authorization", f"Bearer {person.token}")] if person else []
+                metadata += [("x-request-id", call_id)] if call_id else []
                 return await getattr(stub, rpc_name)(request, metadata=metadata)
         raise LookupError(rpc_name)
 

@@ -125,7 +125,7 @@ def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str,
 
 
 def _media_type(route: Route, rpc: MethodDescriptor) -> str:
-    return MEDIA_TYPE if rpc.server_streaming else route.text or "application/json"
+    return route.text or (MEDIA_TYPE if rpc.server_streaming else "application/json")
 
 
 def _parameters(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> Iterator[dict[str, Any]]:

@@ -84,6 +84,7 @@ def statuses(route: Route, said: str, audiences: Iterable[int]) -> dict[str, Any
         reasons[409] = ["CONFLICT"]
     if access_pb2.AUDIENCE_ANYONE not in audiences:
         reasons[403] = ["PERMISSION_DENIED"]
+        reasons[STATUS[grpc.StatusCode.FAILED_PRECONDITION]] = ["SECOND_FACTOR_REQUIRED"]
     if "{" in route.path:
         reasons[404] = ["NOT_FOUND"]
     for code, names in _NAMED.findall(said):

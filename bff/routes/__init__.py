@@ -4,13 +4,16 @@ from typing import Final
 
 from bff.route import Route
 from bff.routes import (
+    account,
     admin,
     appointments,
+    audit,
     auth,
     calendar,
     clinics,
     doctor,
     doctors,
+    factors,
     me,
     practices,
     queues,
@@ -20,6 +23,8 @@ from bff.routes import (
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
+    *account.ROUTES,
+    *factors.ROUTES,
     *me.ROUTES,
     *reference.ROUTES,
     *doctors.ROUTES,
@@ -31,4 +36,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *practices.ROUTES,
     *queues.ROUTES,
     *admin.ROUTES,
+    *audit.ROUTES,
 )

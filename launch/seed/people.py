@@ -10,12 +10,15 @@ from launch.seed.places import DemoCity
 from launch.seed.world import World
 
 DEMO_PASSWORD = "carelane-demo-2026"  # noqa: S105 - documented, for demo worlds only
+DEMO_TOTP_SECRET = "CARELANEDEMOWORLDSECONDFACTOR234"  # noqa: S105 - likewise
 DEMO_ACCOUNTS = {
     "patient": ("Meera", "Nair", "patient@demo.carelane.example"),
     "doctor": ("Arjun", "Rao", "doctor@demo.carelane.example"),
     "staff": ("Kavya", "Hegde", "clinic@demo.carelane.example"),
     "admin": ("Nikhil", "Sen", "admin@demo.carelane.example"),
 }
+# Those of them who need a second factor.
+DEMO_FACTOR_ROLES = ("staff", "admin")
 MAIL_DOMAIN = "people.carelane.example"
 
 

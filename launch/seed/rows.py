@@ -31,5 +31,5 @@ class Revisions:
         return moved
 
 
-USER = "user_id email full_name role time_zone language create_time update_time"
+USER = "user_id email full_name role time_zone language create_time update_time email_verify_time"
 MEMBER = "clinic_id user_id role create_time"

@@ -37,7 +37,7 @@ def preface(world: World, password_hash: str) -> Iterator[Rows]:
 def user(world: World, one: Person) -> tuple[Any, ...]:
     zone = world.cities[one.city].city.time_zone
     created = one.create_time
-    return (one.user_id, one.email, full_name(one), one.role, zone, "en", created, created)
+    return (one.user_id, one.email, full_name(one), one.role, zone, "en", *[created] * 3)
 
 
 def full_name(one: Person) -> str:

@@ -8,7 +8,7 @@ from asyncpg import Record
 from sqlalchemy import CTE, TIMESTAMP, ColumnElement, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from server.appointment.writes import record
+from server.appointment.writes import UNPAID, record
 from server.core.db import Transaction, sql
 
 
@@ -38,4 +38,4 @@ async def call_off(tx: Transaction, visit: Record) -> None:
 def record_lapsed(tx: Transaction, visits: Iterable[Mapping[str, Any]] | None) -> None:
     """Record that visits were not paid in time."""
     for visit in visits or ():
-        record(tx, "appointment.expired", visit, fields=("status",))
+        record(tx, "appointment.expired", visit, before=UNPAID, fields=("status",))

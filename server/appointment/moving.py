@@ -71,7 +71,7 @@ async def move(tx: Transaction, visit: asyncpg.Record, start: datetime) -> async
     holding.record_ended(tx, row["ended_holds"])
     lapsing.record_lapsed(tx, row["lapsed"])
     fields = ("start_time", "end_time", "previous_start_time", "confirm_time")
-    record(tx, "appointment.moved", row, fields=fields)
+    record(tx, "appointment.moved", row, before=visit, fields=fields)
     return row
 
 

@@ -24,7 +24,7 @@ from server.appointment.progress import find
 from server.appointment.refusals import SlotTaken, TooLate
 from server.appointment.states import check_is
 from server.appointment.view import PAYMENT, view
-from server.appointment.writes import record
+from server.appointment.writes import UNPAID, record
 from server.availability import claims
 from server.availability import service as availability
 from server.core.db import Database, Transaction, refusing, sql
@@ -123,7 +123,7 @@ async def extend(tx: Transaction, appointment_id: UUID, by: timedelta) -> asyncp
         raise TooLate("The time for the payment is over.")
     until = row["expire_time"] + by
     (kept,) = await tx.all(_EXTEND, claim_id=appointment_id, claim_expire=until)
-    record(tx, "appointment.extended", kept, fields=("expire_time",))
+    record(tx, "appointment.extended", kept, before=row, fields=("expire_time",))
     return kept
 
 
@@ -148,7 +148,7 @@ async def settle(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
             settled=tx.now,
         )
     holding.record_ended(tx, booked["ended_holds"])
-    record(tx, "appointment.booked", booked, fields=("status",))
+    record(tx, "appointment.booked", booked, before=row, fields=("status",))
     return booked
 
 
@@ -157,7 +157,7 @@ async def expire(database: Database) -> bool:
     async with database.transaction(request_id=EXPIRE) as tx:
         rows = await tx.all(_EXPIRE)
         for row in rows:
-            record(tx, "appointment.expired", row, fields=("status",))
+            record(tx, "appointment.expired", row, before=UNPAID, fields=("status",))
         forgotten = await tx.run(_FORGET_HOLDS)
     return max(len(rows), forgotten) >= BATCH
 

@@ -76,7 +76,7 @@ async def confirm(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     if row["confirm_time"]:
         return row
     changed = await _change(tx, appointment_id, "booked", confirmed=tx.now)
-    record(tx, "appointment.confirmed", changed, fields=("confirm_time",))
+    record(tx, "appointment.confirmed", changed, before=row, fields=("confirm_time",))
     return changed
 
 
@@ -90,7 +90,7 @@ async def cancel(tx: Transaction, appointment_id: UUID, *, reason: str) -> async
     changed = await _change(
         tx, appointment_id, "cancelled", party=party, why=reason.strip(), payment="voided"
     )
-    record(tx, "appointment.cancelled", changed, fields=("status", "cancel_reason"))
+    record(tx, "appointment.cancelled", changed, before=row, fields=("status", "cancel_reason"))
     return changed
 
 
@@ -104,7 +104,7 @@ async def check_in(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     if today > row["local_date"]:
         raise TooLate("The visit was on an earlier day.")
     changed = await _change(tx, appointment_id, "checked_in")
-    record(tx, "appointment.checked_in", changed, fields=("status",))
+    record(tx, "appointment.checked_in", changed, before=row, fields=("status",))
     return changed
 
 
@@ -113,7 +113,7 @@ async def start(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     row = await _find_for_clinic(tx, appointment_id)
     check_change(row["status"], "in_consultation")
     changed = await _change(tx, appointment_id, "in_consultation")
-    record(tx, "appointment.started", changed, fields=("status",))
+    record(tx, "appointment.started", changed, before=row, fields=("status",))
     return changed
 
 
@@ -124,7 +124,7 @@ async def complete(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     if local_day(ZoneInfo(row["time_zone"]), tx.now) < row["local_date"]:
         raise TooEarly("The visit is on a later day.")
     changed = await _change(tx, appointment_id, "completed", payment="settled", settled=tx.now)
-    record(tx, "appointment.completed", changed, fields=("status",))
+    record(tx, "appointment.completed", changed, before=row, fields=("status",))
     return changed
 
 
@@ -135,7 +135,7 @@ async def mark_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     if tx.now < row["start_time"]:
         raise TooEarly("The visit has not started yet.")
     changed = await _change(tx, appointment_id, "no_show", payment="voided")
-    record(tx, "appointment.no_show", changed, fields=("status",))
+    record(tx, "appointment.no_show", changed, before=row, fields=("status",))
     return changed
 
 
@@ -148,7 +148,7 @@ async def undo_no_show(tx: Transaction, appointment_id: UUID) -> asyncpg.Record:
     await lapsing.call_off(tx, row)
     with refusing(appointment_patient_overlap=PatientBusy):
         changed = await _change(tx, appointment_id, "booked", payment="pending")
-    record(tx, "appointment.no_show_undone", changed, fields=("status",))
+    record(tx, "appointment.no_show_undone", changed, before=row, fields=("status",))
     return changed
 
 

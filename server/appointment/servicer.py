@@ -23,9 +23,10 @@ from server.appointment import (
     several,
 )
 from server.appointment.messages import STATUSES, etag, from_hold, from_policy, from_row
+from server.appointment.writes import record_reads
 from server.availability import service as availability
 from server.core import rpc, wire
-from server.core.access import Caller
+from server.core.access import Admission, Caller, admit_everybody
 from server.core.db import Database, Transaction
 from server.core.errors import EtagMismatch, Unauthenticated
 from server.core.paging import Pager
@@ -39,16 +40,23 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
     """Serves booking, the lists of both sides, and the way of a visit to its end."""
 
     def __init__(
-        self, db: Database, pager: Pager, *, hold_time: timedelta = holding.LASTING
+        self,
+        db: Database,
+        pager: Pager,
+        *,
+        hold_time: timedelta = holding.LASTING,
+        admit: Admission = admit_everybody,
     ) -> None:
         self._db = db
         self._pager = pager
         self._hold_time = hold_time
+        self._admit = admit
 
     async def BookAppointment(
         self, request: pb.BookAppointmentRequest, context: Context
     ) -> pb.BookAppointmentResponse:
         caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
+        await self._admit(caller)
         visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         start = wire.to_time(request.start_time, "start_time")
         hold_id = wire.to_optional_id(request.hold_id, "hold_id")
@@ -72,6 +80,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         self, request: pb.BookFamilyRequest, context: Context
     ) -> pb.BookFamilyResponse:
         caller = rpc.caller()
+        await self._admit(caller)
         wanted = [
             _wanted(visit, caller, f"visits[{place}].")
             for place, visit in enumerate(request.visits)
@@ -85,6 +94,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         self, request: pb.BookSeriesRequest, context: Context
     ) -> pb.BookSeriesResponse:
         caller = rpc.caller()
+        await self._admit(caller)
         first = _wanted(request, caller)
         lock = several.lock([first.practice_id])
         async with self._db.transaction(caller, once=request, lock=lock) as tx:
@@ -95,6 +105,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
 
     async def HoldSlot(self, request: pb.HoldSlotRequest, context: Context) -> pb.HoldSlotResponse:
         caller, practice_id = rpc.caller(), wire.to_id(request.practice_id, "practice_id")
+        await self._admit(caller)
         visit_type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         start = wire.to_time(request.start_time, "start_time")
         lock = holding.lock(practice_id, caller)
@@ -124,6 +135,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         appointment_id = wire.to_id(request.appointment_id, "appointment_id")
         async with self._db.transaction(rpc.caller()) as tx:
             row = await progress.find(tx, appointment_id)
+            record_reads(tx, "appointment.read", [row], subject_id=appointment_id)
         return pb.GetAppointmentResponse(appointment=from_row(row))
 
     async def ListAppointments(
@@ -160,6 +172,7 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 after=self._pager.start(request.page_token, caller, request),
                 size=size + 1,
             )
+            record_reads(tx, "schedule.read", rows[:size])
         return pb.ListDoctorAppointmentsResponse(
             appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
         )

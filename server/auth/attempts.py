@@ -27,6 +27,8 @@ class Rules(NamedTuple):
     network_registrations: Limit = Limit(60, timedelta(hours=1))
     caller_look_ups: Limit = Limit(60, timedelta(hours=1))
     network_look_ups: Limit = Limit(300, timedelta(hours=1))
+    address_letters: Limit = Limit(5, timedelta(hours=1))
+    network_letters: Limit = Limit(60, timedelta(hours=1))
 
 
 DEFAULT_RULES = Rules()
@@ -34,6 +36,7 @@ ONE_MACHINE_RULES = Rules(
     network_failures=Limit(100_000, timedelta(minutes=15)),
     network_registrations=Limit(100_000, timedelta(hours=1)),
     network_look_ups=Limit(100_000, timedelta(hours=1)),
+    network_letters=Limit(100_000, timedelta(hours=1)),
 )
 """For development, where everybody comes from the same address."""
 
@@ -58,6 +61,23 @@ class Attempts:
         await self._limits.take(f"look-up:{caller.user_id}", self._rules.caller_look_ups)
         await self._limits.take(f"look-up:{network}", self._rules.network_look_ups)
 
+    async def letter(self, address: str, network: str, *, by: UUID | None = None) -> None:
+        """Count what makes a letter go to an address, whoever has it; `by` whom when signed in.
+
+        Each network has a budget of its own for an address, so that others do not use up its
+        owner's.
+        """
+        by_address = f"letter:{address.lower()}:{network}"
+        await self._limits.take(f"letter:{network}", self._rules.network_letters)
+        await self._limits.take(by_address, self._rules.address_letters)
+        if by:
+            await self._limits.take(f"letter-by:{by}", self._rules.address_letters)
+
+    async def text_message(self, number: str, network: str, *, by: UUID | None) -> None:
+        """Count a text message: they cost, so a number has one budget, wherever they come from."""
+        await self._limits.take(f"text:{number}", self._rules.address_letters)
+        await self.letter(number, network, by=by)
+
     async def sign_in(self, email: str, network: str, *, known: bool) -> tuple[str, ...]:
         """Count a sign-in; `known` says that the account signed in from this network before."""
         by_network = f"sign-in:{network}"
@@ -71,6 +91,21 @@ class Attempts:
         key = f"password:{user_id}"
         await self._limits.take(key, self._rules.account_failures)
         return (key,)
+
+    async def second_factor(
+        self, user_id: UUID, network: str = "", *, known: bool = False
+    ) -> tuple[str, ...]:
+        """Count a second factor; `network` is given at a sign-in, and `known` as there.
+
+        Whoever is signed in has a budget that those who try to sign in do not use up.
+        """
+        where = (network if known else "") if network else "signed-in"
+        keys = [f"second-factor:{user_id}:{where}"]
+        await self._limits.take(keys[0], self._rules.account_failures)
+        if network:
+            keys.append(f"sign-in:{network}")
+            await self._limits.take(keys[1], self._rules.network_failures)
+        return tuple(keys)
 
     async def forgive(self, keys: tuple[str, ...]) -> None:
         """Take an honest attempt out of the counts."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, Text, Uuid, bindparam, column, func, select
+from sqlalchemy import TIMESTAMP, Boolean, Text, Uuid, bindparam, column, func, select
 
 from server.auth.tokens import AccessToken, InvalidToken, Tokens
 from server.core.access import Caller
@@ -21,8 +21,8 @@ _SESSIONS = func.find_session(
     bindparam("session_id", type_=Uuid),
     bindparam("user_id", type_=Uuid),
     bindparam("now", type_=TIMESTAMP(timezone=True)),
-).table_valued(column("role", Text))
-FIND_SESSION = sql(select(_SESSIONS.c.role))
+).table_valued(column("role", Text), column("needs_factor", Boolean))
+FIND_SESSION = sql(select(_SESSIONS.c.role, _SESSIONS.c.needs_factor))
 
 
 class SessionOver(InvalidToken):
@@ -35,47 +35,60 @@ class Authenticator:
     """Tells who calls: verifies the token, and that its session lives and its user is active.
 
     What was verified is remembered for 10 seconds, so most calls cost neither a signature check
-    nor a query.
+    nor a query. With `second_factor`, those who need one and have not given it are marked.
     """
 
-    def __init__(self, db: Database, tokens: Tokens, *, remembered: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self,
+        db: Database,
+        tokens: Tokens,
+        *,
+        second_factor: bool = False,
+        remembered: int = MAX_REMEMBERED,
+    ) -> None:
         self._db = db
         self._tokens = tokens
+        self._second_factor = second_factor
         self._size = remembered
-        self._remembered: dict[str, tuple[AccessToken, datetime]] = {}
+        self._remembered: dict[str, tuple[AccessToken, bool, datetime]] = {}
 
     async def __call__(self, token: str) -> Caller:
         """Answer the caller; raise InvalidToken, SessionOver or TokenExpired."""
-        said = await self.verify(token)
-        return Caller(said.user_id, said.role, said.session_id)
+        said, needs_factor = await self._known(token)
+        return Caller(said.user_id, said.role, said.session_id, needs_factor)
 
     async def verify(self, token: str) -> AccessToken:
         """Answer what the token says, if its session is alive."""
+        return (await self._known(token))[0]
+
+    async def _known(self, token: str) -> tuple[AccessToken, bool]:
         now = self._db.clock.now()
         known = self._remembered.get(token)
-        if known and now < known[1]:
-            return known[0]
+        if known and now < known[2]:
+            return known[:2]
         said = self._tokens.verify(token)
-        await self._check_session(said, now)
-        self._remember(token, said, min(said.expire_time, now + TRUSTED_FOR))
-        return said
+        needs_factor = await self._check_session(said, now)
+        self._remember(token, (said, needs_factor, min(said.expire_time, now + TRUSTED_FOR)))
+        return said, needs_factor
 
     def forget(self, session_ids: Iterable[UUID]) -> None:
         """Look these sessions up again at their next call; other processes do within 10 seconds."""
         ended = set(session_ids)
-        for token, (said, _) in list(self._remembered.items()):
+        for token, (said, *_) in list(self._remembered.items()):
             if said.session_id in ended:
                 del self._remembered[token]
 
-    async def _check_session(self, said: AccessToken, now: datetime) -> None:
+    async def _check_session(self, said: AccessToken, now: datetime) -> bool:
+        """Make sure that the session lives; tell whether its second factor is missing."""
         row = await self._db.one(
             FIND_SESSION, session_id=said.session_id, user_id=said.user_id, now=now
         )
         if row is None or row["role"] != said.role:
             raise SessionOver
+        return self._second_factor and bool(row["needs_factor"])
 
-    def _remember(self, token: str, said: AccessToken, until: datetime) -> None:
+    def _remember(self, token: str, known: tuple[AccessToken, bool, datetime]) -> None:
         self._remembered.pop(token, None)
         while len(self._remembered) >= self._size:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[token] = (said, until)
+        self._remembered[token] = known

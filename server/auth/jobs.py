@@ -2,7 +2,7 @@
 
 from sqlalchemy import any_, bindparam, delete, func, select
 
-from server.auth.models import RefreshToken, Session
+from server.auth.models import PendingSignIn, RefreshToken, Session
 from server.core.db import Database, sql
 from server.core.jobs import Job
 
@@ -35,6 +35,7 @@ DELETE_SESSIONS = sql(
         )
     )
 )
+DELETE_PENDING = sql(delete(PendingSignIn).where(PendingSignIn.expire_time < bindparam("now")))
 
 
 async def forget_expired(database: Database) -> bool:
@@ -44,6 +45,7 @@ async def forget_expired(database: Database) -> bool:
     token of it is still recognised as stolen.
     """
     async with database.transaction() as tx:
+        await tx.run(DELETE_PENDING, now=tx.now)
         deleted = await tx.run(DELETE_TOKENS, now=tx.now), await tx.run(DELETE_SESSIONS, now=tx.now)
     return max(deleted) >= BATCH
 

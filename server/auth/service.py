@@ -1,6 +1,7 @@
 """Accounts: registration, one's own profile, the password; what other domains ask about people."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    case,
     column,
     func,
     insert,
@@ -37,8 +39,18 @@ _ACCOUNT = (
     UserAccount.revision,
     UserAccount.create_time,
     UserAccount.update_time,
+    UserAccount.email_verify_time,
+    UserAccount.phone_verify_time,
 )
 _EDITABLE = ("full_name", "phone", "time_zone", "language")
+# Another number is not proven.
+_STILL_VERIFIED = case(
+    (
+        UserAccount.phone.is_not_distinct_from(bindparam("phone", type_=Text)),
+        UserAccount.phone_verify_time,
+    ),
+    else_=None,
+)
 _CREDENTIALS = func.find_credential(
     bindparam("email", type_=Text),
     bindparam("network", type_=LargeBinary),
@@ -88,6 +100,7 @@ UPDATE = sql(
     .values(
         {name: bindparam(name) for name in _EDITABLE}
         | {"revision": UserAccount.revision + 1, "update_time": bindparam("now")}
+        | {"phone_verify_time": _STILL_VERIFIED}
     )
     .returning(*_ACCOUNT)
 )
@@ -95,6 +108,11 @@ GET_PASSWORD = sql(select(Credential.password_hash).where(Credential.user_id == 
 SET_PASSWORD = sql(
     update(Credential)
     .where(Credential.user_id == bindparam("id"))
+    .values(password_hash=bindparam("password_hash"), change_time=bindparam("now"))
+)
+REPLACE_PASSWORD = sql(
+    update(Credential)
+    .where(Credential.user_id == bindparam("id"), Credential.change_time <= bindparam("since"))
     .values(password_hash=bindparam("password_hash"), change_time=bindparam("now"))
 )
 
@@ -238,3 +256,11 @@ async def set_password(
     if new_hash != old_hash:
         await tx.run(SET_PASSWORD, id=user_id, password_hash=new_hash, now=tx.now)
         tx.record(action, user_id, fields=("password",))
+
+
+async def replace_password(
+    tx: Transaction, user_id: UUID, new_hash: str, *, not_changed_since: datetime
+) -> bool:
+    """Set the hash, whatever it was, if it was not changed since; say whether it was set."""
+    values = {"password_hash": new_hash, "since": not_changed_since, "now": tx.now}
+    return await tx.run(REPLACE_PASSWORD, id=user_id, **values) > 0

@@ -1,6 +1,6 @@
 """AuthService: messages in, messages out."""
 
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,16 +9,17 @@ from asyncpg import Record
 
 from carelane.auth.v1 import auth_service_pb2 as pb
 from carelane.auth.v1 import auth_service_pb2_grpc, session_pb2
-from server.auth import messages, passwords, person, service, sessions
-from server.auth.attempts import KNOWN_FOR, Attempts
+from server.auth import messages, own_sessions, passwords, pending, person, service, sessions
+from server.auth.attempts import KNOWN_FOR
 from server.auth.authenticator import Authenticator
-from server.auth.keyed import KeyedHash, token_hash
+from server.auth.devices import device
+from server.auth.keyed import token_hash
 from server.auth.limits import network
-from server.auth.passwords import Passwords
-from server.auth.tokens import Tokens
+from server.auth.second_factor import Proof, SecondFactors
+from server.auth.secrets import Secrets
 from server.core import rpc
 from server.core.access import Caller
-from server.core.db import Database
+from server.core.db import Database, Transaction
 from server.core.errors import InvalidField, Unauthenticated
 from server.core.ids import new_id
 from server.core.wire import from_time, to_id
@@ -26,26 +27,24 @@ from server.core.wire import from_time, to_id
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What AuthService holds besides the database: keys, hashing threads, counters."""
-
-    tokens: Tokens
-    keyed: KeyedHash
-    passwords: Passwords
-    attempts: Attempts
-
-
 class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     """Serves accounts, sign-in, sessions and the caller's own profile."""
 
-    def __init__(self, db: Database, authenticator: Authenticator, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        db: Database,
+        authenticator: Authenticator,
+        secrets: Secrets,
+        second_factors: SecondFactors,
+    ) -> None:
         self._db = db
+        self._second_factors = second_factors
         self._authenticator = authenticator
         self._tokens = secrets.tokens
         self._keyed = secrets.keyed
         self._passwords = secrets.passwords
         self._attempts = secrets.attempts
+        self._pager = secrets.pager
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         await self._attempts.registration(network(rpc.client_address()))
@@ -78,11 +77,23 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             await service.set_password(
                 tx, user_id, old_hash=old, new_hash=new, action="user.password_rehashed"
             )
-            refresh = await sessions.open_session(
-                tx, user_id, session_id, network_hash=network_hash
-            )
-            account = await service.account(tx, user_id)
-        session = self._session(user_id, role, session_id, refresh)
+            if kinds := await self._second_factors.kinds(tx):
+                known = bool(found["known_network"])
+                token = await pending.begin(
+                    tx, user_id, network_hash=network_hash, known_network=known
+                )
+                return pb.LoginResponse(second_factor=messages.pending(token, kinds))
+            return await self._opened(tx, session_id, network_hash)
+
+    async def _opened(
+        self, tx: Transaction, session_id: UUID, network_hash: bytes
+    ) -> pb.LoginResponse:
+        where = device(rpc.user_agent(), rpc.client_address())
+        refresh = await sessions.open_session(
+            tx, tx.user_id, session_id, network_hash=network_hash, device=where
+        )
+        account = await service.account(tx, tx.user_id)
+        session = self._session(tx.user_id, account["role"], session_id, refresh)
         return pb.LoginResponse(session=session, user=messages.user(account))
 
     async def RefreshToken(
@@ -114,6 +125,45 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
                 )
         self._authenticator.forget([*ended, session_id])
         return pb.LogoutResponse(ended_count=len(ended))
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        after = self._pager.start(request.page_token, caller, request)
+        async with self._db.transaction(caller) as tx:
+            rows = await own_sessions.find(tx, after=after, size=size + 1)
+        shown, token = rows[:size], ""
+        if len(rows) > size:
+            last = shown[-1]
+            token = self._pager.next((last["create_time"], last["session_id"]), caller, request)
+        return pb.ListSessionsResponse(
+            sessions=[messages.open_session(row, caller.session_id) for row in shown],
+            next_page_token=token,
+        )
+
+    async def RevokeSession(
+        self, request: pb.RevokeSessionRequest, context: Context
+    ) -> pb.RevokeSessionResponse:
+        session_id = to_id(request.session_id, "session_id")
+        async with self._db.transaction(rpc.caller()) as tx:
+            ended = await own_sessions.revoke(tx, session_id)
+        self._authenticator.forget(ended)
+        return pb.RevokeSessionResponse()
+
+    async def Reauthenticate(
+        self, request: pb.ReauthenticateRequest, context: Context
+    ) -> pb.ReauthenticateResponse:
+        caller, user_id, session_id = _signed_in()
+        proof = messages.proof(request)
+        if proof is None:
+            await self._check_password(caller, user_id, request.password)
+            async with self._db.transaction(caller) as tx:
+                until = await own_sessions.prove(tx)
+        else:
+            until = await self._prove_factor(caller, user_id, proof)
+            self._authenticator.forget([session_id])
+        return pb.ReauthenticateResponse(proof_expire_time=from_time(until))
 
     async def VerifyToken(
         self, request: pb.VerifyTokenRequest, context: Context
@@ -191,6 +241,22 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
             raise service.WrongCredentials
         await self._attempts.forgive(attempt)
         return found, network_hash
+
+    async def _check_password(self, caller: Caller, user_id: UUID, password: str) -> None:
+        async with self._db.transaction(caller) as tx:
+            known = await service.password_hash(tx, user_id)
+        attempt = await self._attempts.password_check(user_id)
+        if not await self._passwords.matches(password, known):
+            raise service.WrongPassword
+        await self._attempts.forgive(attempt)
+
+    async def _prove_factor(self, caller: Caller, user_id: UUID, proof: Proof) -> datetime:
+        attempt = await self._attempts.second_factor(user_id)
+        async with self._db.transaction(caller) as tx:
+            await self._second_factors.check(tx, proof)
+            until = await own_sessions.prove(tx, second_factor=True)
+        await self._attempts.forgive(attempt)
+        return until
 
     async def _renewed(self, password: str, password_hash: str) -> str:
         """Hash the password again when the costs have changed since."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from server.auth.devices import Device
 from server.auth.keyed import KeyedHash, new_token, token_hash
 from server.auth.models import RefreshToken, Session
 from server.core.db import Lock, Transaction, sql
@@ -37,7 +38,11 @@ INSERT = sql(
     insert(Session).values(
         {
             name: bindparam(name)
-            for name in ("session_id", "user_id", "network_hash", "create_time", "expire_time")
+            for name in (
+                *("session_id", "user_id", "network_hash", "device", "subnet"),
+                *("create_time", "expire_time", "use_time", "proof_time"),
+                "second_factor_time",
+            )
         }
     )
 )
@@ -59,6 +64,11 @@ GET_TOKEN = sql(
     .join(Session, Session.session_id == RefreshToken.session_id)
     .where(RefreshToken.token_hash == bindparam("hash"))
     .where(RefreshToken.session_id == bindparam("session"))
+)
+TOUCH = sql(
+    update(Session)
+    .where(Session.session_id == bindparam("session"))
+    .values(use_time=bindparam("now"))
 )
 SPEND = sql(
     update(RefreshToken)
@@ -101,16 +111,31 @@ def family_lock(session_id: UUID) -> Lock:
 
 
 async def open_session(
-    tx: Transaction, user_id: UUID, session_id: UUID, *, network_hash: bytes
+    tx: Transaction,
+    user_id: UUID,
+    session_id: UUID,
+    *,
+    network_hash: bytes,
+    device: Device,
+    second_factor: bool = False,
 ) -> Next:
-    """Open a session for a person whose password was right, with its first refresh token."""
+    """Open a session for a person who has just proved who they are, with its first refresh token.
+
+    `network_hash` knows the network again, `device` is what its owner is shown; `second_factor`
+    says that one was given.
+    """
     await tx.run(
         INSERT,
         session_id=session_id,
         user_id=user_id,
         network_hash=network_hash,
+        device=device.name,
+        subnet=device.network,
         create_time=tx.now,
         expire_time=tx.now + LIFETIME,
+        use_time=tx.now,
+        proof_time=tx.now,
+        second_factor_time=tx.now if second_factor else None,
     )
     first = Next(new_token(), tx.now + IDLE)
     await _store(tx, user_id, session_id, first)
@@ -159,6 +184,7 @@ async def _spend(
 ) -> Next:
     successor = Next(keyed.successor(token), min(tx.now + IDLE, session_expire_time))
     await tx.run(SPEND, hash=token_hash(token), now=tx.now)
+    await tx.run(TOUCH, session=session_id, now=tx.now)
     await _store(tx, user_id, session_id, successor)
     return successor
 

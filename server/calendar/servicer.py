@@ -8,6 +8,7 @@ import grpc
 from carelane.calendar.v1 import calendar_pb2, calendar_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2 as pb
 from server.appointment import progress
+from server.appointment.writes import record_reads
 from server.calendar import feeds, ics
 from server.core import rpc, wire
 from server.core.db import Database
@@ -29,6 +30,7 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         appointment_id = wire.to_id(request.appointment_id, "appointment_id")
         async with self._db.transaction(rpc.caller()) as tx:
             visit = await progress.find(tx, appointment_id)
+            record_reads(tx, "appointment.read", [visit], subject_id=appointment_id)
         return pb.GetAppointmentCalendarResponse(calendar=ics.of_visit(visit))
 
     async def GetCalendarFeed(
@@ -63,6 +65,7 @@ class CalendarServicer(calendar_service_pb2_grpc.CalendarServiceServicer):
         owner = await feeds.owner_of(self._db, request.token)
         async with self._db.transaction(owner) as tx:
             visits = await feeds.visits(tx)
+            record_reads(tx, "calendar_feed.read", visits)
         write = ics.of_doctor if owner.role == "doctor" else ics.of_patient
         return pb.ReadCalendarFeedResponse(calendar=write(visits))
 

@@ -1,5 +1,6 @@
 """Who calls, and which RPCs are open to them."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -7,38 +8,54 @@ from uuid import UUID
 from google.protobuf.descriptor import MethodDescriptor
 
 from carelane.common.v1 import access_pb2
-from server.core.errors import PermissionDenied, Unauthenticated
+from server.core.errors import PermissionDenied, SecondFactorRequired, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The person behind a call, from the verified token alone.
 
-    `role` is 'patient', 'doctor', 'staff' or 'admin'; empty when nobody is signed in.
+    `role` is 'patient', 'doctor', 'staff' or 'admin'; empty when nobody is signed in. Who
+    `needs_factor` may only add a second factor, or give it.
     """
 
     user_id: UUID | None = None
     role: str = ""
     session_id: UUID | None = None
+    needs_factor: bool = False
 
 
 ANONYMOUS = Caller()
 
 
 class Rule(NamedTuple):
-    """Who may call an RPC: `anyone`, or the signed in whose role is listed (None: all of them)."""
+    """Who may call an RPC: `anyone`, or the signed in whose role is listed (None: all of them).
+
+    `without_factor` admits those, too, whose second factor is missing.
+    """
 
     anyone: bool = False
     roles: frozenset[str] | None = None
+    without_factor: bool = False
 
     def check(self, caller: Caller) -> None:
-        """Raise Unauthenticated or PermissionDenied for a caller that the rule does not admit."""
+        """Raise a refusal for a caller that the rule does not admit."""
         if self.anyone:
             return
         if caller.user_id is None:
             raise Unauthenticated
         if self.roles is not None and caller.role not in self.roles:
             raise PermissionDenied
+        if caller.needs_factor and not self.without_factor:
+            raise SecondFactorRequired
+
+
+Admission = Callable[[Caller], Awaitable[None]]
+"""Refuses a caller by raising, for a reason that the role does not say."""
+
+
+async def admit_everybody(_: Caller) -> None:
+    """Refuse nobody."""
 
 
 ANYONE = Rule(anyone=True)
@@ -47,13 +64,14 @@ SIGNED_IN = Rule()
 
 def rule_of(method: MethodDescriptor) -> Rule:
     """Read the `access` option of an RPC; raise LookupError when it says nothing."""
-    options = method.GetOptions()
-    audiences = frozenset(options.Extensions[access_pb2.access].audiences)
+    access = method.GetOptions().Extensions[access_pb2.access]
+    audiences = frozenset(access.audiences)
     if not audiences or access_pb2.AUDIENCE_UNSPECIFIED in audiences:
         raise LookupError(f"{method.full_name} does not say who may call it (option access)")
     if access_pb2.AUDIENCE_ANYONE in audiences:
         return ANYONE
     if access_pb2.AUDIENCE_SIGNED_IN in audiences:
-        return SIGNED_IN
+        return SIGNED_IN._replace(without_factor=access.without_second_factor)
     names = (access_pb2.Audience.Name(audience) for audience in audiences)
-    return Rule(roles=frozenset(name.removeprefix("AUDIENCE_").lower() for name in names))
+    roles = frozenset(name.removeprefix("AUDIENCE_").lower() for name in names)
+    return Rule(roles=roles, without_factor=access.without_second_factor)

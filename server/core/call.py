@@ -19,6 +19,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 IN_PROCESS = "inprocess"
 EOF: object = grpc.aio.EOF  # type: ignore[attr-defined] # the published stubs lack it
 
+_USER_AGENT_LENGTH = 256
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PEER = re.compile(r"ipv[46]:\[?([^\]]*?)\]?:\d+")
@@ -45,22 +46,36 @@ class Transport(Protocol):
 class Call:
     """What is known of a call from its metadata; `caller` once it is admitted."""
 
-    __slots__ = ("_forwarded", "_peer", "_trace", "_trusted", "caller", "request_id", "token")
+    __slots__ = (
+        "_forwarded",
+        "_peer",
+        "_trace",
+        "_trusted",
+        "caller",
+        "request_id",
+        "token",
+        "user_agent",
+    )
 
     def __init__(self, metadata: Metadata = (), peer: str = "", trusted: Networks = ()) -> None:
         self.caller = ANONYMOUS
-        self.token = self.request_id = self._trace = self._forwarded = ""
+        self.token = self.request_id = self._trace = self._forwarded = self.user_agent = ""
         self._peer = peer
         self._trusted = trusted
+        authorized = False
         for key, value in metadata:
             if key == "authorization":
-                self.token = _bearer(value)
+                # Two say two things: no one of them is chosen, and what is kept is no token.
+                self.token = f"{self.token} {_bearer(value)}" if authorized else _bearer(value)
+                authorized = True
             elif key == "x-request-id":
                 self.request_id = _sanitised(value)
             elif key == "traceparent":
                 self._trace = str(value)
             elif key == "x-forwarded-for":
                 self._forwarded = str(value)
+            elif key == "x-user-agent" or (key == "user-agent" and not self.user_agent):
+                self.user_agent = str(value)[:_USER_AGENT_LENGTH]
         if not self.request_id:
             self.request_id = secrets.token_hex(16)
 
@@ -111,6 +126,11 @@ def request_id() -> str:
 def client_address() -> str:
     """Answer the IP address that the current call comes from; empty when it is not known."""
     return _current.get().address
+
+
+def user_agent() -> str:
+    """Answer what the client says that it is; nothing depends on its being true."""
+    return _current.get().user_agent
 
 
 def bearer_token() -> str:

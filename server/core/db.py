@@ -84,6 +84,7 @@ class Transaction(Reader):
         self.caller = caller
         self.now = now
         self.record = writes.record
+        self.record_read = writes.record_read
         self._connection = connection
         self._writes = writes
         self._once = once

@@ -133,6 +133,13 @@ class FailedPrecondition(Error):
     text = "The state does not allow this."
 
 
+class SecondFactorRequired(FailedPrecondition):
+    """The account must have a second factor, and the session has shown none."""
+
+    reason = "SECOND_FACTOR_REQUIRED"
+    text = "Your account needs a second factor: add one, or sign in with it."
+
+
 class Conflict(Error):
     """Another change came between; the caller reads again and repeats."""
 

@@ -129,7 +129,10 @@ class Guard:
     async def _admit(self, rule: Rule, call: Call) -> None:
         if call.token:
             try:
-                call.caller = await self._authenticate(call.token)
+                caller = await self._authenticate(call.token)
+                # Whose second factor is missing is nobody where anybody may call.
+                if not (rule.anyone and caller.needs_factor):
+                    call.caller = caller
             except Unauthenticated:
                 # An outdated token must not keep anybody from signing in again.
                 if not rule.anyone:

@@ -12,14 +12,29 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from server.core.access import ANYONE, Rule, rule_of
-from server.core.call import Networks, bearer_token, caller, client_address, request_id
+from server.core.call import (
+    Networks,
+    bearer_token,
+    caller,
+    client_address,
+    request_id,
+    user_agent,
+)
 from server.core.errors import TooLarge, Unimplemented
 from server.core.guard import Authenticate, Guard, Limits, Method
 from server.core.log import Logger
 from server.core.metrics import CallMetrics
 from server.core.validation import request_reader
 
-__all__ = ["Limits", "Registry", "bearer_token", "caller", "client_address", "request_id"]
+__all__ = [
+    "Limits",
+    "Registry",
+    "bearer_token",
+    "caller",
+    "client_address",
+    "request_id",
+    "user_agent",
+]
 
 # Generic in the published stubs alone.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

@@ -14,6 +14,7 @@ from sqlalchemy import (
     TIME,
     TIMESTAMP,
     BigInteger,
+    CheckConstraint,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -74,12 +75,46 @@ class Idempotency(Base):
 
 
 class Audit(Base):
-    """Who did what to what; append-only. `fields` names what changed, never the values."""
+    """Who did what to what, and who read what of others; append-only.
+
+    `fields` names what changed, `changes` has values before and after of those that are not
+    personal. `patient_ids` are those whose data it was. The seal comes later, from the worker.
+    """
 
     __tablename__ = "audit"
     __table_args__ = (
         Index("audit_subject", "subject_id", "create_time"),
         Index("audit_clinic", "clinic_id", "create_time"),
+        Index("audit_time", "create_time", "audit_id"),
+        Index("audit_actor", "actor_id", "create_time"),
+        Index("audit_request", "request_id"),
+        Index(
+            "audit_patients",
+            "patient_ids",
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+            postgresql_where=text("patient_ids IS NOT NULL"),
+        ),
+        Index(
+            "audit_unsealed",
+            "create_time",
+            "audit_id",
+            postgresql_where=text("seal_number IS NULL"),
+        ),
+        Index(
+            "audit_chain",
+            "clinic_id",
+            "seal_number",
+            unique=True,
+            postgresql_where=text("seal_number IS NOT NULL"),
+        ),
+        Index(
+            "audit_platform_chain",
+            "seal_number",
+            unique=True,
+            postgresql_where=text("clinic_id IS NULL AND seal_number IS NOT NULL"),
+        ),
+        CheckConstraint("(seal_number IS NULL) = (seal IS NULL)", name="seal"),
         {"info": {"access": "system"}},
     )
     audit_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=NEW_ID)
@@ -90,6 +125,11 @@ class Audit(Base):
     clinic_id: Mapped[UUID | None]
     fields: Mapped[list[str]]
     request_id: Mapped[str | None]
+    on_behalf_of_id: Mapped[UUID | None]
+    patient_ids: Mapped[list[UUID] | None]
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    seal_number: Mapped[int | None] = mapped_column(BigInteger)
+    seal: Mapped[bytes | None]
 
 
 class Outbox(Base):

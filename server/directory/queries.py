@@ -1,10 +1,11 @@
 """What other domains may read of the directory, as selectables for their own statements."""
 
-from sqlalchemy import Subquery, and_, select
+from sqlalchemy import Subquery, and_, func, select
 
 from server.directory.models import (
     City,
     Clinic,
+    ClinicMember,
     DoctorProfile,
     DoctorSpecialty,
     Practice,
@@ -47,6 +48,18 @@ def clinics() -> Subquery:
         .join(City, City.city_id == Clinic.city_id)
         .subquery("clinics")
     )
+
+
+def doctor_names() -> Subquery:
+    """One row a doctor, with the name that everybody sees."""
+    return select(DoctorProfile.doctor_id, DoctorProfile.full_name.label("doctor_name")).subquery(
+        "doctor_names"
+    )
+
+
+def clinic_names() -> Subquery:
+    """One row a clinic, with its name."""
+    return select(Clinic.clinic_id, Clinic.name.label("clinic_name")).subquery("clinic_names")
 
 
 def visit_types() -> Subquery:
@@ -103,6 +116,15 @@ def fields() -> Subquery:
         .where(Practice.status == "active")
         .subquery("fields")
     )
+
+
+def own_work() -> Subquery:
+    """Where the caller works: clinics by id, and their own id when they have a doctor's profile."""
+    clinics_of = select(ClinicMember.clinic_id.label("place")).where(
+        ClinicMember.user_id == func.app_user()
+    )
+    profile = select(DoctorProfile.doctor_id).where(DoctorProfile.doctor_id == func.app_user())
+    return clinics_of.union_all(profile).subquery("own_work")
 
 
 def slugs() -> tuple[Subquery, Subquery]:

@@ -169,6 +169,11 @@ class Queue:
     grace_minutes: int
     entries: tuple[Entry, ...]
 
+    @property
+    def patients(self) -> set[UUID]:
+        """Those who are shown by name."""
+        return {entry.patient_id for entry in self.entries}
+
     def place(self, appointment_id: UUID) -> int:
         """Answer the place of a visit among the entries; NotFound when it is not there."""
         for place, entry in enumerate(self.entries):
@@ -198,6 +203,13 @@ class Queue:
             for entry in self.entries
         ]
         return expected_waits(now, places, Pace.of([*past, *self.lengths()]), self.late)
+
+
+def record_read(tx: Transaction, practice: Practice, patients: set[UUID]) -> None:
+    """Record that the caller was shown who comes today."""
+    if patients:
+        at, shown = practice.clinic_id, sorted(patients)
+        tx.record_read("queue.read", practice.practice_id, clinic_id=at, patients=shown)
 
 
 async def find_practice(tx: Transaction, practice_id: UUID) -> Practice:

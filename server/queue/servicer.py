@@ -78,6 +78,7 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         practice_id = wire.to_id(request.practice_id, "practice_id")
         async with self._db.transaction(rpc.caller()) as tx:
             queue = await day.read(tx, practice_id)
+            day.record_read(tx, queue.practice, queue.patients)
             waits = queue.waits(tx.now, await day.remember(tx, queue.practice))
             return pb.GetQueueResponse(queue=from_queue(queue, tx.now, waits))
 
@@ -97,9 +98,14 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
     async def WatchQueue(
         self, request: pb.WatchQueueRequest, context: Context
     ) -> AsyncIterator[pb.WatchQueueResponse]:
-        find = partial(self._find, rpc.caller(), wire.to_id(request.practice_id, "practice_id"))
+        caller, shown = rpc.caller(), set[UUID]()
+        find = partial(self._find, caller, wire.to_id(request.practice_id, "practice_id"))
         async with aclosing(self._watching.steps(await find(), find)) as steps:
             async for step in steps:
+                if more := step.after.queue.patients - shown:
+                    async with self._db.transaction(caller) as tx:
+                        day.record_read(tx, step.after.queue.practice, more)
+                    shown |= more
                 yield from_step(step)
 
     async def _find(self, caller: Caller, practice_id: UUID) -> Practice:

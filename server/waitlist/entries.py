@@ -1,5 +1,6 @@
 """Waiting for a time: joining, leaving, and who waits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -201,6 +202,13 @@ async def of_clinic(
     """Read up to `size` live entries for the practices of the caller, the oldest first."""
     statement = _of_clinic(later_page=after is not None)
     return await tx.all(statement, practice=practice_id, size=size, **_keyset(after))
+
+
+def record_read(tx: Transaction, rows: Sequence[asyncpg.Record]) -> None:
+    """Record that the caller was shown who waits: one row for each clinic."""
+    for clinic_id in sorted({row["wanted_clinic_id"] for row in rows}):
+        patients = sorted({r["patient_id"] for r in rows if r["wanted_clinic_id"] == clinic_id})
+        tx.record_read("waitlist.read", clinic_id, clinic_id=clinic_id, patients=patients)
 
 
 async def _join(tx: Transaction, wish: Wish, **place: UUID | None) -> asyncpg.Record:

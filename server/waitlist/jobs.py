@@ -190,6 +190,7 @@ async def lapse(database: Database) -> bool:
                 "waitlist.lapsed",
                 row["offer_id"],
                 clinic_id=row["clinic_id"],
+                patients=[row["patient_id"]],
                 fields=("status",),
                 event={"patient_id": row["patient_id"], "doctor_id": row["doctor_id"]},
             )

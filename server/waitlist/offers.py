@@ -116,6 +116,7 @@ async def place(
         "waitlist.offered",
         row["offer_id"],
         clinic_id=held["clinic_id"],
+        patients=[entry["patient_id"]],
         fields=("status",),
         event=event,
     )

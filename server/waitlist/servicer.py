@@ -10,6 +10,7 @@ from carelane.waitlist.v1 import waitlist_service_pb2 as pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.appointment.messages import from_row as from_appointment
 from server.core import rpc, wire
+from server.core.access import Admission, admit_everybody
 from server.core.db import Database
 from server.core.paging import Pager
 from server.waitlist import entries, offers
@@ -21,14 +22,16 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
     """Serves joining and leaving, the lists of both sides, and the answers to offers."""
 
-    def __init__(self, db: Database, pager: Pager) -> None:
+    def __init__(self, db: Database, pager: Pager, *, admit: Admission = admit_everybody) -> None:
         self._db = db
         self._pager = pager
+        self._admit = admit
 
     async def JoinWaitlist(
         self, request: pb.JoinWaitlistRequest, context: Context
     ) -> pb.JoinWaitlistResponse:
         caller = rpc.caller()
+        await self._admit(caller)
         practice_id = wire.to_optional_id(request.practice_id, "practice_id")
         type_id = wire.to_optional_id(request.visit_type_id, "visit_type_id")
         lock = entries.lock_person(caller)
@@ -75,6 +78,7 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
                 after=self._pager.start(request.page_token, caller, request),
                 size=size + 1,
             )
+            entries.record_read(tx, rows[:size])
         return pb.ListWaitlistResponse(
             entries=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
         )

@@ -9,6 +9,7 @@ import pytest
 from server.auth.keyed import KeyedHash, new_token
 from server.core.clock import MovableClock
 from tests.auth.auth_client import Auth, Connection, Person
+from tests.counts import count
 from tests.refusal import Refusal, refused
 
 
@@ -146,6 +147,28 @@ async def test_two_tabs_at_once_get_the_same_token(live: Auth) -> None:
         children = await asyncio.gather(*(refresh(live, parent) for _ in range(8)))
         assert len(set(children)) == 1
         await refresh(live, children[0])
+
+
+async def test_a_family_never_has_two_live_children(live: Auth, owner: Connection) -> None:
+    families, uses = count(20, deep=200), 10
+    people = [await live.person(address=f"2001:db8:{n:x}::1") for n in range(families)]
+    parents = [person.session.refresh_token for person in people] * uses
+    children = await asyncio.gather(*(refresh(live, parent) for parent in parents))
+    assert len(set(children)) == families
+    ids = [UUID(person.session.session_id) for person in people]
+    unspent = await owner.fetch(
+        "SELECT count(*) AS live FROM refresh_token WHERE session_id = ANY ($1)"
+        " AND spend_time IS NULL GROUP BY session_id",
+        ids,
+    )
+    assert [row["live"] for row in unspent] == [1] * families
+    await owner.execute(
+        "UPDATE refresh_token SET spend_time = spend_time - interval '11 s'"
+        " WHERE session_id = ANY ($1)",
+        ids,
+    )
+    await asyncio.gather(*(over(live, parent) for parent in parents[:families]))
+    await asyncio.gather(*(over(live, child) for child in set(children)))
 
 
 async def test_tabs_that_refresh_in_step_stay_signed_in(live: Auth) -> None:

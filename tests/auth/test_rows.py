@@ -141,6 +141,8 @@ async def test_a_token_of_another_persons_session_cannot_be_stored(
         "find_credential('a@mail.example', '', now())",
         "find_refresh_token('')",
         "find_session(gen_random_uuid(), gen_random_uuid(), now())",
+        "find_pending_sign_in('', now())",
+        "app_needs_factor()",
     ],
 )
 async def test_background_work_may_not_ask_the_lookups(worker: Connection, lookup: str) -> None:

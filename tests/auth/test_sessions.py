@@ -1,5 +1,6 @@
 """Who a token speaks for, and how soon it stops when the session ends."""
 
+import asyncio
 import contextlib
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -8,13 +9,22 @@ import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
 
-from server.auth.authenticator import Authenticator, SessionOver
+from carelane.queue.v1 import queue_service_pb2 as queue_pb
+from carelane.queue.v1 import queue_service_pb2_grpc
+from server.auth.authenticator import TRUSTED_FOR, Authenticator, SessionOver
 from server.auth.tokens import InvalidToken, SigningKey, Tokens
+from server.core import log, rpc
+from server.core.channel import InProcessChannel
 from server.core.clock import MovableClock
 from server.core.db import Database
+from server.core.metrics import CallMetrics
+from server.queue.servicer import QueueServicer
 from tests.auth.auth_client import Auth, Connection
 from tests.refusal import refused
+from tests.rows import add
+from tests.world import World
 
 
 async def test_verify_tells_the_user_behind_the_token(auth: Auth) -> None:
@@ -100,6 +110,44 @@ async def test_a_disabled_person_is_out_within_a_minute(live: Auth, owner: Conne
     clock.advance(timedelta(seconds=10))
     with pytest.raises(SessionOver):
         await elsewhere(person.token)
+
+
+async def test_an_open_stream_ends_with_its_session(
+    live: Auth, live_world: World, owner: Connection
+) -> None:
+    practice = await live_world.practice()
+    doctor, session_id, now = practice.doctor.user_id, uuid4(), live.db.clock.now()
+    times = {"create_time": now, "expire_time": now + timedelta(days=1)}
+    ids = {"session_id": session_id, "user_id": doctor}
+    await add(owner, "session", **ids, **times, network_hash=b"x")
+    clock = MovableClock()
+    registry = rpc.Registry(
+        Authenticator(Database(live.db._pool, clock), live.tokens),
+        logger=log.logger("CRITICAL"),
+        metrics=CallMetrics(CollectorRegistry()),
+        limits=rpc.Limits(recheck=0.05),
+    )
+    queue_service_pb2_grpc.add_QueueServiceServicer_to_server(QueueServicer(live.db), registry)
+    async with InProcessChannel(registry) as channel, asyncio.timeout(10):
+        token, _ = live.tokens.sign(doctor, "doctor", session_id)
+        call = queue_service_pb2_grpc.QueueServiceStub(channel).WatchQueue(
+            queue_pb.WatchQueueRequest(practice_id=str(practice.practice_id)),
+            metadata=[("authorization", f"Bearer {token}")],
+        )
+        await call.read()
+        await owner.execute(
+            "UPDATE session SET end_time = now(), end_reason = 'revocation' WHERE session_id = $1",
+            session_id,
+        )
+        clock.advance(TRUSTED_FOR)
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stream_is_looked_at_within_a_minute() -> None:
+    assert rpc.Limits().recheck + TRUSTED_FOR.total_seconds() <= 60
 
 
 async def test_a_role_that_changed_needs_a_new_token(live: Auth, owner: Connection) -> None:

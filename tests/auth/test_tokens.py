@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -48,6 +49,14 @@ def signed(header: bytes, payload: bytes, key: Ed25519PrivateKey = KEY.private_k
     """A token with exactly these bytes and a right signature over them."""
     body = f"{segment(header)}.{segment(payload)}"
     return f"{body}.{segment(key.sign(body.encode()))}"
+
+
+def flipped(token: str) -> str:
+    """The token with one bit of its signature turned over."""
+    head, body, signature = token.split(".")
+    raw = bytearray(base64.urlsafe_b64decode(signature + "=="))
+    raw[0] ^= 1
+    return f"{head}.{body}.{segment(bytes(raw))}"
 
 
 HEADER = b'{"typ":"at+jwt","alg":"EdDSA","kid":"k1"}'
@@ -111,6 +120,12 @@ FORGED: dict[str, Callable[[], str]] = {
     "no signature": lambda: with_claims().rsplit(".", 1)[0] + ".",
     "signed by a stranger": lambda: signed(HEADER, json.dumps(claims()).encode(), STRANGER),
     "alg none": lambda: jwt.encode(claims(), None, "none", {"typ": "at+jwt", "kid": "k1"}),
+    "alg None in other letters": lambda: with_header(alg="nOnE"),
+    "alg missing": lambda: with_header(alg=None),
+    "signature of another token": lambda: ".".join(
+        (*with_claims(role="admin").split(".")[:2], with_claims().split(".")[2])
+    ),
+    "signature with a bit flipped": lambda: flipped(with_claims()),
     "alg HS256 with the public key": lambda: jwt.encode(
         claims(),
         KEY.private_key.public_key().public_bytes_raw(),
@@ -127,6 +142,10 @@ FORGED: dict[str, Callable[[], str]] = {
     "kid not a string": lambda: with_header(kid=["k1"]),
     "its own key in the header": lambda: with_header(jwk={"kty": "OKP"}),
     "a key address in the header": lambda: with_header(jku="https://evil.example/jwks"),
+    "its own certificate in the header": lambda: with_header(x5c=["MIIB"]),
+    "a certificate's address in the header": lambda: with_header(x5u="https://evil.example/x.pem"),
+    "kid an address": lambda: with_header(kid="https://evil.example/jwks#k1"),
+    "kid an injection": lambda: with_header(kid="k1' OR '1'='1"),
     "critical header": lambda: with_header(crit=["exp"]),
     "detached payload": lambda: with_header(b64=False),
     "header twice": lambda: signed(
@@ -151,6 +170,11 @@ FORGED: dict[str, Callable[[], str]] = {
     "exp true": lambda: with_claims(exp=True),
     "exp endless": lambda: signed(HEADER, json.dumps(claims()).replace(
         str(claims()["exp"]), "Infinity").encode()),
+    "exp huge": lambda: with_claims(exp=10**30),
+    "exp negative": lambda: with_claims(exp=-1),
+    "exp null": lambda: signed(HEADER, json.dumps(claims()).replace(
+        str(claims()["exp"]), "null").encode()),
+    "not before": lambda: with_claims(nbf=0),
     "exp in a week": lambda: with_claims(exp=claims()["iat"] + 7 * 86400),
     "exp before iat": lambda: with_claims(iat=claims()["exp"] + 1),
     "iat missing": lambda: with_claims(iat=None),
@@ -164,6 +188,8 @@ FORGED: dict[str, Callable[[], str]] = {
     "role missing": lambda: with_claims(role=None),
     "role unknown": lambda: with_claims(role="root"),
     "role a list": lambda: with_claims(role=["admin"]),
+    "64 KiB": lambda: with_claims(role="p" * 65_536),
+    "exp twice": lambda: signed(HEADER, json.dumps(claims()).encode()[:-1] + b',"exp":9999999999}'),
     "too long": lambda: with_claims(role="p" * 2048),
     "a space around it": lambda: " " + with_claims(),
     "padding": lambda: with_claims() + "==",
@@ -174,6 +200,17 @@ FORGED: dict[str, Callable[[], str]] = {
 def test_a_forged_token_is_refused(forge: Callable[[], str]) -> None:
     with pytest.raises(InvalidToken):
         verifier().verify(forge())
+
+
+@pytest.mark.parametrize("member", ["jku", "x5u"])
+def test_no_address_in_a_token_is_called(member: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
+        with pytest.raises(InvalidToken):
+            verifier().verify(with_header(**{member: address}))
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 @given(st.data())

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,11 +11,15 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from launch.seed.people import DEMO_PASSWORD
+from launch.seed.people import DEMO_PASSWORD, DEMO_TOTP_SECRET
+from server.factor import totp
 from tests.running import READY, Up, up
 
 PASSWORD = "correct horse battery staple"
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+
+
+_demo_headers: dict[str, dict[str, str]] = {}
 
 
 class Visitor:
@@ -62,9 +66,22 @@ class Visitor:
         await self.sign_in(email)
         return email
 
-    async def sign_in(self, email: str, password: str = PASSWORD) -> None:
+    async def sign_in(self, email: str, password: str = PASSWORD, secret: str = "") -> None:
+        """Sign in; `secret` is that of the account's authenticator app, if it has one."""
         answer = await self.send("POST", "/api/auth/login", email=email, password=password)
+        if secret and (pending := answer.get("secondFactor")):
+            token, code = pending["pendingToken"], totp.code(secret, datetime.now(UTC))
+            step = "/api/auth/login/complete"
+            answer = await self.send("POST", step, pendingToken=token, code=code)
         self._headers = {"authorization": f"Bearer {answer['session']['accessToken']}"}
+
+    async def add_second_factor(self) -> None:
+        """Add an authenticator app, as those who own a clinic must."""
+        path = "/api/me/factors/totp"
+        added = await self.send("POST", path, 201, name="Phone")
+        code = totp.code(added["secret"], datetime.now(UTC))
+        confirmed = {"factorId": added["factorId"], "code": code}
+        await self.send("POST", f"{path}/confirm", **confirmed)
 
     @property
     def authorization(self) -> str:
@@ -72,7 +89,12 @@ class Visitor:
         return self._headers["authorization"]
 
     async def sign_in_demo(self, who: str) -> None:
-        await self.sign_in(f"{who}@demo.carelane.example", DEMO_PASSWORD)
+        """Sign in to a demo account, once a run: a code of the app works once in 30 seconds."""
+        if who not in _demo_headers:
+            email = f"{who}@demo.carelane.example"
+            await self.sign_in(email, DEMO_PASSWORD, DEMO_TOTP_SECRET)
+            _demo_headers[who] = self._headers
+        self._headers = _demo_headers[who]
 
 
 @dataclass(frozen=True, slots=True)

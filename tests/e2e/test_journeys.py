@@ -52,6 +52,7 @@ async def test_a_new_doctor_is_verified_found_and_booked(http: httpx.AsyncClient
         newClinic={"name": "Tara Heart Clinic", "address": "4 MG Road", "city": "bengaluru"},
         fee={"currencyCode": "INR", "units": "700"},
     )
+    await doctor.add_second_factor()
     doctor_id = profile["profile"]["doctor"]["doctorId"]
     assert profile["profile"]["verificationStatus"] == "VERIFICATION_STATUS_PENDING"
     assert not (await patient.get("/api/doctors", text=name))["doctors"]

@@ -87,6 +87,7 @@ def test_a_server_that_logs_in_as_the_owner_is_found(
         ("REDIS_URL", "redis://127.0.0.1:9/0", "start Valkey or Redis"),
         ("S3_SECRET_ACCESS_KEY", "0123456789abcdef0123456789abcdef", "correct the keys"),
         ("S3_ENDPOINT_URL", "http://127.0.0.1:9", "correct the address"),
+        ("SMTP_URL", "smtp://127.0.0.1:9", "start the mail server"),
     ],
 )
 def test_each_connection_that_fails_says_how_to_mend_it(

@@ -261,5 +261,5 @@ def test_a_schema_that_lags_behind_is_not_served(
 def test_help_names_every_command_and_is_quick(tmp_path: Path) -> None:
     code, words = said("--help", dict(os.environ), tmp_path)
     assert code == 0
-    for command in ("up", "serve", "server", "bff", "worker", "migrate", "seed", "check"):
+    for command in ("up", "totp", "serve", "server", "bff", "worker", "migrate", "seed", "check"):
         assert f" {command} " in words

@@ -76,6 +76,8 @@ def test_the_second_start_is_quick_says_where_and_as_whom_and_tells_another_one(
         answers = [pasted(command) for command in suggested(second)]
         assert answers
         assert all(json.loads(answer)["doctors"] for answer in answers)
+        [command] = [line for line in second.said.splitlines() if "pending=" in line]
+        assert "accessToken" in typed(command)
         with up_beside(folder) as another:
             assert another.process.wait(20) == 1
             assert f"already running on {folder} (pid {second.process.pid})" in another.said
@@ -107,6 +109,13 @@ def pasted(command: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def typed(command: str) -> str:
+    """Run a line in a shell in the project's folder, and return what it says."""
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
 
 
 @contextmanager

@@ -21,14 +21,17 @@ from carelane.patient.v1 import dependant_pb2
 from launch.postgres import EmbeddedPostgres
 from server import app as apps
 from server import work
+from server.account.tokens import ProofTokens
 from server.app import App
 from server.core import log
 from server.core.channel import InProcessChannel
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.outbox import OutboxMetrics, Relay
+from server.factor import totp
 from server.settings import Settings
 from server.waitlist import jobs as waitlist
+from tests.factor.device import Passkey
 from tests.rows import add, add_clinic
 
 PASSWORD = "correct horse battery"
@@ -47,7 +50,7 @@ class Walk:
         self._began = clock.now()
         self._channel = InProcessChannel(app.registry)
 
-    async def call(self, name: str, token: str = "", **fields: Any) -> Any:
+    async def call(self, name: str, token: str = "", /, **fields: Any) -> Any:
         """Call `domain.Method` and note the audit rows."""
         domain, _, method_name = name.partition(".")
         service = f"carelane.{domain}.v1.{domain.title()}Service"
@@ -93,6 +96,7 @@ async def walk(postgres: EmbeddedPostgres, owner: Any) -> AsyncIterator[Walk]:
         database_url=postgres.app_dsn,
         worker_database_url=postgres.worker_dsn,
         secret_keys="a key of the tests that is long enough to be one",
+        mail_folder="never written to: nobody sends here",
     )
     await owner.execute("DELETE FROM outbox")
     async with apps.opened(settings, clock=clock, logger=log.logger("CRITICAL")) as app:
@@ -284,6 +288,46 @@ async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
     await database.close()
 
 
+async def prove(walk: Walk, postgres: EmbeddedPostgres, email: str, purpose: str) -> str:
+    """Answer the newest token that an account was sent."""
+    return tokens(walk).token(purpose, await proof_of(walk, postgres, email, purpose))
+
+
+def tokens(walk: Walk) -> ProofTokens:
+    return ProofTokens(walk.app.parts.settings.keys.derive("account proof"))
+
+
+async def proof_of(walk: Walk, postgres: EmbeddedPostgres, email: str, purpose: str) -> UUID:
+    """Do the background work, and answer the newest proof that an account was asked for."""
+    await deliver(postgres, walk.clock)
+    found: UUID = await walk.owner.fetchval(
+        "SELECT proof_id FROM account_proof p JOIN user_account u USING (user_id)"
+        " WHERE u.email = $1 AND purpose = $2 ORDER BY p.create_time DESC LIMIT 1",
+        email,
+        purpose,
+    )
+    return found
+
+
+async def prove_address(walk: Walk, postgres: EmbeddedPostgres, email: str) -> None:
+    """Verify the address of an account, and reset its password to what it was."""
+    await walk.call("account.ResendVerification", (await walk.login(email)).access_token)
+    token = await prove(walk, postgres, email, "verify_email")
+    await walk.call("account.VerifyEmail", token=token)
+    await walk.call("account.RequestPasswordReset", email=email)
+    token = await prove(walk, postgres, email, "reset_password")
+    await walk.call("account.ResetPassword", token=token, new_password=PASSWORD)
+    signed_in = (await walk.login(email)).access_token
+    new = f"{uuid4().hex}@mail.example"
+    await walk.call("account.RequestEmailChange", signed_in, new_email=new)
+    token = await prove(walk, postgres, email, "change_email")
+    await walk.call("account.ConfirmEmailChange", token=token)
+    await walk.owner.execute("UPDATE user_account SET email = $1 WHERE email = $2", email, new)
+    await walk.call("account.RequestPhoneCode", signed_in, phone="+91 98200 12345")
+    code = await proof_of(walk, postgres, email, "verify_phone")
+    await walk.call("account.ConfirmPhoneCode", signed_in, code=tokens(walk).code(code))
+
+
 async def wait_for_times(walk: Walk, postgres: EmbeddedPostgres, patient: str) -> None:
     """Wait for a time of the practice, refuse one, accept the next, and wait again in vain."""
     token = (await walk.login(patient)).access_token
@@ -335,7 +379,35 @@ async def change_account(walk: Walk, email: str) -> None:
     await walk.call("notification.MarkNotificationsRead", token, all=True)
     await walk.call("calendar.RotateCalendarFeed", token)
     await walk.call("calendar.RevokeCalendarFeed", token)
+    await walk.call("auth.Reauthenticate", token, password=PASSWORD[::-1])
+    other = await walk.login(email, PASSWORD[::-1])
+    await walk.call("auth.RevokeSession", token, session_id=other.session_id)
+    await use_factors(walk, email, token)
     await walk.call("auth.Logout", token)
+
+
+async def end_account(walk: Walk) -> None:
+    """End an account that nobody counts on."""
+    email, _ = await walk.register(user_pb2.ROLE_PATIENT, "Asha Rao")
+    await walk.call("account.DeleteAccount", (await walk.login(email)).access_token)
+
+
+async def use_factors(walk: Walk, email: str, token: str) -> None:
+    """Add an app and a passkey, sign in with one of them, and remove it."""
+    added = await walk.call("factor.AddTotp", token, name="Phone")
+    code = totp.code(added.secret, walk.clock.now())
+    await walk.call("factor.ConfirmTotp", token, factor_id=added.factor_id, code=code)
+    passkey = Passkey(walk.app.parts.settings.web_url)
+    options = (await walk.call("factor.BeginPasskey", token)).options
+    made = passkey.create(options)
+    await walk.call("factor.AddPasskey", token, name="Key", credential=made)
+    await walk.call("factor.RenewRecoveryCodes", token)
+    login = {"email": email, "password": PASSWORD[::-1]}
+    pending = (await walk.call("auth.Login", **login)).second_factor.pending_token
+    asked = await walk.call("factor.BeginPasskeyCheck", pending_token=pending)
+    given = passkey.get(asked.options)
+    await walk.call("factor.CompleteLogin", pending_token=pending, passkey=given)
+    await walk.call("factor.RemoveFactor", token, factor_id=added.factor_id)
 
 
 def changing_methods(app: App) -> set[str]:
@@ -379,7 +451,9 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     ]
     await wait_for_times(walk, postgres, patient[0])
     await book_several(walk, patient[0], doctor[1])
+    await prove_address(walk, postgres, patient[0])
     await change_account(walk, patient[0])
+    await end_account(walk)
     changing = changing_methods(walk.app)
     assert walk.left.keys() >= changing
     assert {name for name in changing if not walk.left[name]} == NOT_AUDITED

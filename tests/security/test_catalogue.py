@@ -167,8 +167,22 @@ async def test_the_server_neither_changes_nor_deletes_what_is_the_systems(
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_the_audit_is_changed_and_deleted_by_nobody(owner: Any, role: str) -> None:
-    assert not await grants(owner, "audit", role) & {"INSERT", "UPDATE", "DELETE"}
+async def test_the_audit_is_written_and_deleted_by_nobody(owner: Any, role: str) -> None:
+    assert not await grants(owner, "audit", role) & {"INSERT", "DELETE"}
+
+
+@pytest.mark.parametrize(("role", "columns"), [("app", set()), ("worker", {"seal_number", "seal"})])
+async def test_the_seal_alone_is_added_to_a_row_of_the_audit(
+    owner: Any, role: str, columns: set[str]
+) -> None:
+    rows = await owner.fetch(
+        "SELECT column_name FROM information_schema.role_column_grants"
+        " WHERE table_name = 'audit' AND privilege_type = 'UPDATE' AND grantee = $1",
+        f"carelane_{role}",
+    )
+    assert {row["column_name"] for row in rows} == columns
+    for each in await policies(owner, "audit", f"carelane_{role}"):
+        assert each["cmd"] == "SELECT" or each["qual"] == "(seal_number IS NULL)"
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -21,9 +21,14 @@ OWN = {
     "credential",
     "session",
     "refresh_token",
+    "pending_sign_in",
+    "factor",
+    "factor_challenge",
+    "recovery_code",
     "idempotency",
     "notification",
     "calendar_feed",
+    "account_proof",
     "appointment",
     "payment_transaction",
     "hold",
@@ -65,8 +70,13 @@ async def rows(owner: Any) -> dict[str, UUID]:
     told = {"kind": "doctor_verified", "title": "t", "body": "b", "outbox_id": uuid4()}
     await add(owner, "notification", user_id=patient, subject_id=visit, create_time=NOW, **told)
     await add(owner, "calendar_feed", user_id=patient, token_hash=uuid4().bytes)
+    letter = {"outbox_id": uuid4(), "kind": "x", "channel": "email", "expire_time": NOW}
+    await add(owner, "mail", user_id=patient, subject_id=visit, **letter)
+    proof = {"purpose": "verify_email", "address": "x", "create_time": NOW, "expire_time": NOW}
+    await add(owner, "account_proof", user_id=patient, proof_id=uuid4(), **proof)
     about = {"subject_id": visit, **clinic}
     await add(owner, "audit", action="x", fields=[], actor_id=patient, **about)
+    await add(owner, "audit_head", chain_id=uuid4())
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
     await add(owner, "clinic_feed", **clinic)
     await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
@@ -112,6 +122,21 @@ async def add_credentials(owner: Any, user_id: UUID) -> None:
     person, session = {"user_id": user_id}, {"session_id": uuid4()}
     await add(owner, "credential", **person, password_hash="x")
     await add(owner, "session", **person, **session, **end, network_hash=b"x")
+    await add(
+        owner,
+        "factor",
+        factor_id=uuid4(),
+        **person,
+        kind="totp",
+        name="n",
+        secret=b"x",
+        create_time=NOW,
+    )
+    challenge = {"challenge": uuid4().bytes, "purpose": "add", "expire_time": NOW}
+    await add(owner, "factor_challenge", **person, **challenge)
+    await add(owner, "recovery_code", **person, code_hash=uuid4().bytes, create_time=NOW)
+    seen = {"network_hash": b"x", "known_network": False}
+    await add(owner, "pending_sign_in", **person, **end, **seen, token_hash=uuid4().bytes)
     await add(owner, "refresh_token", **person, **session, **end, token_hash=uuid4().bytes)
 
 

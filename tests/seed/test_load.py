@@ -108,6 +108,8 @@ async def test_the_demo_accounts_have_a_rich_world(empty: str, owner: asyncpg.Co
         ("doctor", "doctor"),
         ("patient", "patient"),
     ]
+    unverified = "SELECT count(*) FROM user_account WHERE email_verify_time IS NULL"
+    assert await owner.fetchval(unverified) == 0
     told = "SELECT count(*) FROM notification WHERE user_id = $1"
     assert await owner.fetchval(told, people[2]["user_id"]) > 5
     assert await owner.fetchval(told, people[3]["user_id"]) > 5

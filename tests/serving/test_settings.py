@@ -15,6 +15,9 @@ STRONG: dict[str, Any] = {
     "worker_database_url": "postgresql://carelane_worker:9a8b7c6d5e4f3a2b1c0d@db.internal/carelane",
     "secret_keys": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     "token_issuer": "https://id.clinic.example",
+    "smtp_url": "smtps://carelane:4f1d0c6be2a94c3e8d7a@mail.internal:465",
+    "mail_sender": "Clinic <no-reply@clinic.example>",
+    "web_url": "https://app.clinic.example",
     "grpc_address": "0.0.0.0:50051",
     "tls_cert_file": "server.pem",
     "tls_key_file": "server.key",
@@ -44,6 +47,8 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_strong_settings_pass_in_production() -> None:
     assert Settings(**STRONG).environment == "production"
+    assert Settings(**STRONG).asks_for_verified_email
+    assert Settings(**STRONG).asks_for_second_factor
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,8 @@ def test_strong_settings_pass_in_production() -> None:
     [
         ({"secret_keys": ""}, "SECRET_KEYS is not set"),
         ({"secret_keys": "a" * 40}, "one of SECRET_KEYS is repetitive"),
+        ({"factor_keys": "a" * 40}, "one of FACTOR_KEYS is repetitive"),
+        ({"require_second_factor": False}, "REQUIRE_SECOND_FACTOR is off"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         (
             {"database_url": "postgresql://carelane_app:carelane@db/carelane"},
@@ -63,6 +70,10 @@ def test_strong_settings_pass_in_production() -> None:
         ({"embedded_services": True}, "the database is an embedded one"),
         ({"tls_cert_file": "", "tls_key_file": ""}, "GRPC_ADDRESS is public without TLS"),
         ({"reflection": True}, "REFLECTION is on"),
+        ({"smtp_url": ""}, "SMTP_URL is not set"),
+        ({"mail_folder": "mail"}, "MAIL_FOLDER is set"),
+        ({"mail_sender": "no-reply@carelane.example"}, "MAIL_SENDER is the example's"),
+        ({"web_url": "http://app.clinic.example"}, "WEB_URL is not https"),
         ({"token_issuer": "https://carelane.example"}, "TOKEN_ISSUER is the example's"),
         ({"log_level": "DEBUG"}, "LOG_LEVEL is DEBUG"),
     ],

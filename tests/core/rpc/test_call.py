@@ -46,6 +46,12 @@ def test_only_a_bearer_token_is_a_token(header: str, token: str) -> None:
     assert Call([("authorization", header)]).token == token
 
 
+def test_of_two_authorizations_neither_counts() -> None:
+    for pair in (["Bearer good", "Bearer bad"], ["Basic x", "Bearer good"], ["Bearer good"] * 2):
+        call = Call([("authorization", header) for header in pair])
+        assert call.token not in {"", "good", "bad"}
+
+
 @pytest.mark.parametrize("sent", ["00-xyz-1-01", "", "0af7651916cd43dd8448eb211c80319c"])
 def test_what_is_no_trace_is_not_logged(sent: str) -> None:
     assert Call([("traceparent", sent)]).trace_id == ""

@@ -134,8 +134,8 @@ class AppointmentServiceServicer:
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,8 +150,8 @@ class AppointmentServiceServicer:
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,8 +167,8 @@ class AppointmentServiceServicer:
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,8 +185,8 @@ class AppointmentServiceServicer:
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
         (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
-        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS, EMAIL_UNVERIFIED),
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,8 +44,8 @@ class AppointmentServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     BookFamily: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]
     """BookFamily books visits for several patients, the caller and their
@@ -56,8 +56,8 @@ class AppointmentServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     BookSeries: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]
     """BookSeries books visits of one patient at the same local time every so
@@ -69,8 +69,8 @@ class AppointmentServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     HoldSlot: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]
     """HoldSlot keeps a time for the calling patient for some minutes, while they
@@ -83,8 +83,8 @@ class AppointmentServiceStub:
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
     (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
-    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS, EMAIL_UNVERIFIED),
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]
     """ReleaseHold gives a held time back before the hold expires. Atomic;
@@ -199,8 +199,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     BookFamily: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookFamilyRequest, _appointment_service_pb2.BookFamilyResponse]  # type: ignore[assignment]
     """BookFamily books visits for several patients, the caller and their
@@ -211,8 +211,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     BookSeries: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.BookSeriesRequest, _appointment_service_pb2.BookSeriesResponse]  # type: ignore[assignment]
     """BookSeries books visits of one patient at the same local time every so
@@ -224,8 +224,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
     ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-    (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+    (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     HoldSlot: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.HoldSlotRequest, _appointment_service_pb2.HoldSlotResponse]  # type: ignore[assignment]
     """HoldSlot keeps a time for the calling patient for some minutes, while they
@@ -238,8 +238,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
     (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
-    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS, EMAIL_UNVERIFIED),
+    INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ReleaseHoldRequest, _appointment_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """ReleaseHold gives a held time back before the hold expires. Atomic;
@@ -357,8 +357,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (SLOT_TAKEN, PATIENT_BUSY), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -375,8 +375,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -394,8 +394,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
         ALREADY_EXISTS (PATIENT_BUSY, SLOT_TAKEN), FAILED_PRECONDITION
-        (NOT_BOOKABLE) with the rule in the metadata, INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        (NOT_BOOKABLE) with the rule in the metadata, FAILED_PRECONDITION
+        (EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -414,8 +414,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
         (SLOT_TAKEN), FAILED_PRECONDITION (NOT_BOOKABLE) with the rule in the
-        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        metadata, FAILED_PRECONDITION (TOO_MANY_HOLDS, EMAIL_UNVERIFIED),
+        INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

@@ -55,6 +55,21 @@ class AuthServiceStub:
                 request_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/carelane.auth.v1.AuthService/ListSessions',
+                request_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/carelane.auth.v1.AuthService/RevokeSession',
+                request_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+                _registered_method=True)
+        self.Reauthenticate = channel.unary_unary(
+                '/carelane.auth.v1.AuthService/Reauthenticate',
+                request_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateRequest.SerializeToString,
+                response_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateResponse.FromString,
+                _registered_method=True)
         self.VerifyToken = channel.unary_unary(
                 '/carelane.auth.v1.AuthService/VerifyToken',
                 request_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.VerifyTokenRequest.SerializeToString,
@@ -104,7 +119,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Login opens a session for an e-mail address and its password.
+        """Login opens a session for an e-mail address and its password. Where the
+        account has a second factor it opens none, and answers what
+        FactorService.CompleteLogin needs to open it.
 
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
@@ -139,6 +156,43 @@ class AuthServiceServicer:
         (UNAUTHENTICATED), and the session has ended. Touches the caller's own
         sessions only.
         Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """ListSessions returns the caller's signed-in devices, the newest first.
+
+        Read only. Everybody sees their own sessions only.
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """RevokeSession ends one session of the caller, this one or another. To end
+        all of them at once, see Logout.
+
+        Atomic. Idempotent: a session that has ended stays so. Its refresh token
+        stops at once, its access token and its open streams within 60 seconds.
+        Touches the caller's own sessions only.
+        Errors: NOT_FOUND (NOT_FOUND) for a session that is not the caller's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reauthenticate(self, request, context):
+        """Reauthenticate proves once more that the session is used by its owner. What
+        changes how somebody signs in asks for a proof of the last 10 minutes; the
+        sign-in itself is one.
+
+        Atomic. Idempotent: a repeat proves it again. Concerns this session only.
+        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+        PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
+        RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +280,21 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.SerializeToString,
+            ),
+            'Reauthenticate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reauthenticate,
+                    request_deserializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateRequest.FromString,
+                    response_serializer=carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateResponse.SerializeToString,
             ),
             'VerifyToken': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyToken,
@@ -362,6 +431,87 @@ class AuthService:
             '/carelane.auth.v1.AuthService/Logout',
             carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             carelane_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.auth.v1.AuthService/ListSessions',
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.auth.v1.AuthService/RevokeSession',
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reauthenticate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carelane.auth.v1.AuthService/Reauthenticate',
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateRequest.SerializeToString,
+            carelane_dot_auth_dot_v1_dot_auth__service__pb2.ReauthenticateResponse.FromString,
             options,
             channel_credentials,
             insecure,

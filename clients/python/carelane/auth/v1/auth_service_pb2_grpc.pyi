@@ -47,7 +47,9 @@ class AuthServiceStub:
     (RATE_LIMITED) for too many registrations from one address.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
-    """Login opens a session for an e-mail address and its password.
+    """Login opens a session for an e-mail address and its password. Where the
+    account has a second factor it opens none, and answers what
+    FactorService.CompleteLogin needs to open it.
 
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
@@ -74,6 +76,31 @@ class AuthServiceStub:
     (UNAUTHENTICATED), and the session has ended. Touches the caller's own
     sessions only.
     Errors: none of its own.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
+    """ListSessions returns the caller's signed-in devices, the newest first.
+
+    Read only. Everybody sees their own sessions only.
+    Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another list.
+    """
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
+    """RevokeSession ends one session of the caller, this one or another. To end
+    all of them at once, see Logout.
+
+    Atomic. Idempotent: a session that has ended stays so. Its refresh token
+    stops at once, its access token and its open streams within 60 seconds.
+    Touches the caller's own sessions only.
+    Errors: NOT_FOUND (NOT_FOUND) for a session that is not the caller's.
+    """
+    Reauthenticate: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ReauthenticateRequest, _auth_service_pb2.ReauthenticateResponse]
+    """Reauthenticate proves once more that the session is used by its owner. What
+    changes how somebody signs in asks for a proof of the last 10 minutes; the
+    sign-in itself is one.
+
+    Atomic. Idempotent: a repeat proves it again. Concerns this session only.
+    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+    PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
+    RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     VerifyToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]
     """VerifyToken tells the user behind an access token: the one in the request,
@@ -135,7 +162,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     (RATE_LIMITED) for too many registrations from one address.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Login opens a session for an e-mail address and its password.
+    """Login opens a session for an e-mail address and its password. Where the
+    account has a second factor it opens none, and answers what
+    FactorService.CompleteLogin needs to open it.
 
     Atomic. Not idempotent: each success opens one more session. The tokens are
     seen by the caller alone and stored nowhere in clear.
@@ -162,6 +191,31 @@ class AuthServiceAsyncStub(AuthServiceStub):
     (UNAUTHENTICATED), and the session has ended. Touches the caller's own
     sessions only.
     Errors: none of its own.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """ListSessions returns the caller's signed-in devices, the newest first.
+
+    Read only. Everybody sees their own sessions only.
+    Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another list.
+    """
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
+    """RevokeSession ends one session of the caller, this one or another. To end
+    all of them at once, see Logout.
+
+    Atomic. Idempotent: a session that has ended stays so. Its refresh token
+    stops at once, its access token and its open streams within 60 seconds.
+    Touches the caller's own sessions only.
+    Errors: NOT_FOUND (NOT_FOUND) for a session that is not the caller's.
+    """
+    Reauthenticate: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ReauthenticateRequest, _auth_service_pb2.ReauthenticateResponse]  # type: ignore[assignment]
+    """Reauthenticate proves once more that the session is used by its owner. What
+    changes how somebody signs in asks for a proof of the last 10 minutes; the
+    sign-in itself is one.
+
+    Atomic. Idempotent: a repeat proves it again. Concerns this session only.
+    Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+    PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
+    RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]  # type: ignore[assignment]
     """VerifyToken tells the user behind an access token: the one in the request,
@@ -232,7 +286,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
-        """Login opens a session for an e-mail address and its password.
+        """Login opens a session for an e-mail address and its password. Where the
+        account has a second factor it opens none, and answers what
+        FactorService.CompleteLogin needs to open it.
 
         Atomic. Not idempotent: each success opens one more session. The tokens are
         seen by the caller alone and stored nowhere in clear.
@@ -271,6 +327,49 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         (UNAUTHENTICATED), and the session has ended. Touches the caller's own
         sessions only.
         Errors: none of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ListSessionsResponse, _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]]:
+        """ListSessions returns the caller's signed-in devices, the newest first.
+
+        Read only. Everybody sees their own sessions only.
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another list.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _auth_service_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RevokeSessionResponse, _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]]:
+        """RevokeSession ends one session of the caller, this one or another. To end
+        all of them at once, see Logout.
+
+        Atomic. Idempotent: a session that has ended stays so. Its refresh token
+        stops at once, its access token and its open streams within 60 seconds.
+        Touches the caller's own sessions only.
+        Errors: NOT_FOUND (NOT_FOUND) for a session that is not the caller's.
+        """
+
+    @_abc_1.abstractmethod
+    def Reauthenticate(
+        self,
+        request: _auth_service_pb2.ReauthenticateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ReauthenticateResponse, _abc.Awaitable[_auth_service_pb2.ReauthenticateResponse]]:
+        """Reauthenticate proves once more that the session is used by its owner. What
+        changes how somebody signs in asks for a proof of the last 10 minutes; the
+        sign-in itself is one.
+
+        Atomic. Idempotent: a repeat proves it again. Concerns this session only.
+        Errors: PERMISSION_DENIED (WRONG_CREDENTIALS) when the password is wrong,
+        PERMISSION_DENIED (WRONG_FACTOR) when the second factor is;
+        RESOURCE_EXHAUSTED (RATE_LIMITED) after too many wrong ones.
         """
 
     @_abc_1.abstractmethod

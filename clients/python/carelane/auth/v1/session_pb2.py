@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61relane/auth/v1/session.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x07Session\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12S\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15\x61\x63\x63\x65ssTokenExpireTime\x12(\n\rrefresh_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12U\n\x19refresh_token_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x16refreshTokenExpireTime\"t\n\nJsonWebKey\x12\x10\n\x03kid\x18\x01 \x01(\tR\x03kid\x12\x10\n\x03kty\x18\x02 \x01(\tR\x03kty\x12\x10\n\x03\x63rv\x18\x03 \x01(\tR\x03\x63rv\x12\x0c\n\x01x\x18\x04 \x01(\tR\x01x\x12\x10\n\x03\x61lg\x18\x05 \x01(\tR\x03\x61lg\x12\x10\n\x03use\x18\x06 \x01(\tR\x03useb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61relane/auth/v1/session.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x07Session\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12S\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15\x61\x63\x63\x65ssTokenExpireTime\x12(\n\rrefresh_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12U\n\x19refresh_token_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x16refreshTokenExpireTime\"\xaa\x01\n\rPendingSignIn\x12(\n\rpending_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x0cpendingToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32\x1c.carelane.auth.v1.FactorKindR\x05kinds\"\xae\x02\n\x0bOpenSession\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n\x06\x64\x65vice\x18\x02 \x01(\tR\x06\x64\x65vice\x12\x1d\n\x07network\x18\x03 \x01(\tB\x03\x80\x01\x01R\x07network\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08use_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07useTime\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07\x63urrent\x18\x07 \x01(\x08R\x07\x63urrent\"t\n\nJsonWebKey\x12\x10\n\x03kid\x18\x01 \x01(\tR\x03kid\x12\x10\n\x03kty\x18\x02 \x01(\tR\x03kty\x12\x10\n\x03\x63rv\x18\x03 \x01(\tR\x03\x63rv\x12\x0c\n\x01x\x18\x04 \x01(\tR\x01x\x12\x10\n\x03\x61lg\x18\x05 \x01(\tR\x03\x61lg\x12\x10\n\x03use\x18\x06 \x01(\tR\x03use*w\n\nFactorKind\x12\x1b\n\x17\x46\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46\x41\x43TOR_KIND_TOTP\x10\x01\x12\x17\n\x13\x46\x41\x43TOR_KIND_PASSKEY\x10\x02\x12\x1d\n\x19\x46\x41\x43TOR_KIND_RECOVERY_CODE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
   _globals['_SESSION'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_SESSION'].fields_by_name['refresh_token']._serialized_options = b'\200\001\001'
+  _globals['_PENDINGSIGNIN'].fields_by_name['pending_token']._loaded_options = None
+  _globals['_PENDINGSIGNIN'].fields_by_name['pending_token']._serialized_options = b'\200\001\001'
+  _globals['_OPENSESSION'].fields_by_name['network']._loaded_options = None
+  _globals['_OPENSESSION'].fields_by_name['network']._serialized_options = b'\200\001\001'
+  _globals['_FACTORKIND']._serialized_start=978
+  _globals['_FACTORKIND']._serialized_end=1097
   _globals['_SESSION']._serialized_start=86
   _globals['_SESSION']._serialized_end=380
-  _globals['_JSONWEBKEY']._serialized_start=382
-  _globals['_JSONWEBKEY']._serialized_end=498
+  _globals['_PENDINGSIGNIN']._serialized_start=383
+  _globals['_PENDINGSIGNIN']._serialized_end=553
+  _globals['_OPENSESSION']._serialized_start=556
+  _globals['_OPENSESSION']._serialized_end=858
+  _globals['_JSONWEBKEY']._serialized_start=860
+  _globals['_JSONWEBKEY']._serialized_end=976
 # @@protoc_insertion_point(module_scope)

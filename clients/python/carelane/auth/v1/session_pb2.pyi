@@ -3,9 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FactorKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FactorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FactorKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACTOR_KIND_UNSPECIFIED: _FactorKind.ValueType  # 0
+    """Not set."""
+    FACTOR_KIND_TOTP: _FactorKind.ValueType  # 1
+    """A code of six digits from an authenticator app (RFC 6238)."""
+    FACTOR_KIND_PASSKEY: _FactorKind.ValueType  # 2
+    """A passkey or security key (WebAuthn)."""
+    FACTOR_KIND_RECOVERY_CODE: _FactorKind.ValueType  # 3
+    """A recovery code, for when the others are lost. It works once."""
+
+class FactorKind(_FactorKind, metaclass=_FactorKindEnumTypeWrapper):
+    """FactorKind is how somebody proves who they are besides the password."""
+
+FACTOR_KIND_UNSPECIFIED: FactorKind.ValueType  # 0
+"""Not set."""
+FACTOR_KIND_TOTP: FactorKind.ValueType  # 1
+"""A code of six digits from an authenticator app (RFC 6238)."""
+FACTOR_KIND_PASSKEY: FactorKind.ValueType  # 2
+"""A passkey or security key (WebAuthn)."""
+FACTOR_KIND_RECOVERY_CODE: FactorKind.ValueType  # 3
+"""A recovery code, for when the others are lost. It works once."""
+Global___FactorKind: _TypeAlias = FactorKind  # noqa: Y015
 
 @_typing.final
 class Session(_message.Message):
@@ -58,6 +89,98 @@ class Session(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class PendingSignIn(_message.Message):
+    """PendingSignIn is a sign-in whose password was right and whose second factor
+    is still asked for.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENDING_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    pending_token: _builtins.str
+    """Opaque token for FactorService.CompleteLogin, and good for nothing else."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stops being accepted, in 5 minutes."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___FactorKind.ValueType]:
+        """What may be given."""
+
+    def __init__(
+        self,
+        *,
+        pending_token: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        kinds: _abc.Iterable[Global___FactorKind.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "kinds", b"kinds", "pending_token", b"pending_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingSignIn: _TypeAlias = PendingSignIn  # noqa: Y015
+
+@_typing.final
+class OpenSession(_message.Message):
+    """OpenSession is a signed-in device as its owner sees it, without its tokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    USE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session's id, a UUID."""
+    device: _builtins.str
+    """The kind of program and machine (`Firefox on Linux`), as it said when it
+    signed in; empty when it said nothing that is known.
+    """
+    network: _builtins.str
+    """The network it signed in from, coarsely (`203.0.113.0/24`); empty when it
+    is not known.
+    """
+    current: _builtins.bool
+    """Whether it is the session of this call."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it signed in."""
+
+    @_builtins.property
+    def use_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last exchanged its tokens: some 15 minutes before its last call."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends at the latest."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        device: _builtins.str = ...,
+        network: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        use_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        current: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "use_time", b"use_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "current", b"current", "device", b"device", "expire_time", b"expire_time", "network", b"network", "session_id", b"session_id", "use_time", b"use_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenSession: _TypeAlias = OpenSession  # noqa: Y015
 
 @_typing.final
 class JsonWebKey(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63\x61relane/auth/v1/user.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x03\n\x04User\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x19\n\x05\x65mail\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05\x65mail\x12\x19\n\x05phone\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05phone\x12 \n\tfull_name\x18\x04 \x01(\tB\x03\x80\x01\x01R\x08\x66ullName\x12*\n\x04role\x18\x05 \x01(\x0e\x32\x16.carelane.auth.v1.RoleR\x04role\x12\x34\n\x06status\x18\x06 \x01(\x0e\x32\x1c.carelane.auth.v1.UserStatusR\x06status\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\x12\x1a\n\x08language\x18\x08 \x01(\tR\x08language\x12\x12\n\x04\x65tag\x18\t \x01(\tR\x04\x65tag\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PATIENT\x10\x01\x12\x0f\n\x0bROLE_DOCTOR\x10\x02\x12\x0e\n\nROLE_STAFF\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04*[\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12\x18\n\x14USER_STATUS_DISABLED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63\x61relane/auth/v1/user.proto\x12\x10\x63\x61relane.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x03\n\x04User\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x19\n\x05\x65mail\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05\x65mail\x12\x19\n\x05phone\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05phone\x12 \n\tfull_name\x18\x04 \x01(\tB\x03\x80\x01\x01R\x08\x66ullName\x12*\n\x04role\x18\x05 \x01(\x0e\x32\x16.carelane.auth.v1.RoleR\x04role\x12\x34\n\x06status\x18\x06 \x01(\x0e\x32\x1c.carelane.auth.v1.UserStatusR\x06status\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\x12\x1a\n\x08language\x18\x08 \x01(\tR\x08language\x12\x12\n\x04\x65tag\x18\t \x01(\tR\x04\x65tag\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12%\n\x0e\x65mail_verified\x18\x0c \x01(\x08R\remailVerified\x12%\n\x0ephone_verified\x18\r \x01(\x08R\rphoneVerified*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PATIENT\x10\x01\x12\x0f\n\x0bROLE_DOCTOR\x10\x02\x12\x0e\n\nROLE_STAFF\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04*t\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x12\x18\n\x14USER_STATUS_DISABLED\x10\x02\x12\x17\n\x13USER_STATUS_DELETED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER'].fields_by_name['phone']._serialized_options = b'\200\001\001'
   _globals['_USER'].fields_by_name['full_name']._loaded_options = None
   _globals['_USER'].fields_by_name['full_name']._serialized_options = b'\200\001\001'
-  _globals['_ROLE']._serialized_start=501
-  _globals['_ROLE']._serialized_end=596
-  _globals['_USERSTATUS']._serialized_start=598
-  _globals['_USERSTATUS']._serialized_end=689
+  _globals['_ROLE']._serialized_start=579
+  _globals['_ROLE']._serialized_end=674
+  _globals['_USERSTATUS']._serialized_start=676
+  _globals['_USERSTATUS']._serialized_end=792
   _globals['_USER']._serialized_start=83
-  _globals['_USER']._serialized_end=499
+  _globals['_USER']._serialized_end=577
 # @@protoc_insertion_point(module_scope)

@@ -64,6 +64,8 @@ class _UserStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserStatus
     """May sign in."""
     USER_STATUS_DISABLED: _UserStatus.ValueType  # 2
     """May not sign in; sessions that were open end within 60 seconds."""
+    USER_STATUS_DELETED: _UserStatus.ValueType  # 3
+    """Ended by its owner: nobody can sign in, and nothing personal is left."""
 
 class UserStatus(_UserStatus, metaclass=_UserStatusEnumTypeWrapper):
     """UserStatus says whether an account may be used."""
@@ -74,6 +76,8 @@ USER_STATUS_ACTIVE: UserStatus.ValueType  # 1
 """May sign in."""
 USER_STATUS_DISABLED: UserStatus.ValueType  # 2
 """May not sign in; sessions that were open end within 60 seconds."""
+USER_STATUS_DELETED: UserStatus.ValueType  # 3
+"""Ended by its owner: nobody can sign in, and nothing personal is left."""
 Global___UserStatus: _TypeAlias = UserStatus  # noqa: Y015
 
 @_typing.final
@@ -93,6 +97,8 @@ class User(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    PHONE_VERIFIED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The account's id, a UUID."""
     email: _builtins.str
@@ -113,6 +119,10 @@ class User(_message.Message):
     """BCP 47 tag of the language that the person is addressed in (`en`, `pt-BR`)."""
     etag: _builtins.str
     """Changes with every edit; send it back with UpdateProfile."""
+    email_verified: _builtins.bool
+    """Whether the person has proven that the address is theirs."""
+    phone_verified: _builtins.bool
+    """Whether the person has proven that the telephone number is theirs."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was made."""
@@ -135,10 +145,12 @@ class User(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        email_verified: _builtins.bool = ...,
+        phone_verified: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "etag", b"etag", "full_name", b"full_name", "language", b"language", "phone", b"phone", "role", b"role", "status", b"status", "time_zone", b"time_zone", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "email_verified", b"email_verified", "etag", b"etag", "full_name", b"full_name", "language", b"language", "phone", b"phone", "phone_verified", b"phone_verified", "role", b"role", "status", b"status", "time_zone", b"time_zone", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -71,6 +71,11 @@ class Access(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIENCES_FIELD_NUMBER: _builtins.int
+    WITHOUT_SECOND_FACTOR_FIELD_NUMBER: _builtins.int
+    without_second_factor: _builtins.bool
+    """Open also to a session that must first add a second factor; without this
+    such a session is refused with SECOND_FACTOR_REQUIRED.
+    """
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """The caller must belong to at least one of these."""
@@ -79,10 +84,11 @@ class Access(_message.Message):
         self,
         *,
         audiences: _abc.Iterable[Global___Audience.ValueType] | None = ...,
+        without_second_factor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "without_second_factor", b"without_second_factor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,6 +106,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The offer was answered, or its deadline passed."""
     ERROR_REASON_TOO_MANY_DEPENDANTS: _ErrorReason.ValueType  # 37
     """The person books for as many others as they may."""
+    ERROR_REASON_REAUTHENTICATION_REQUIRED: _ErrorReason.ValueType  # 60
+    """The session must prove once more who uses it: Reauthenticate first."""
+    ERROR_REASON_SECOND_FACTOR_REQUIRED: _ErrorReason.ValueType  # 61
+    """The account must have a second factor; the session may only add one."""
+    ERROR_REASON_WRONG_FACTOR: _ErrorReason.ValueType  # 62
+    """The code or the passkey's answer is wrong, or was used before."""
+    ERROR_REASON_TOO_MANY_FACTORS: _ErrorReason.ValueType  # 63
+    """The account has as many second factors as it may."""
+    ERROR_REASON_EMAIL_UNVERIFIED: _ErrorReason.ValueType  # 70
+    """The caller's e-mail address has to be verified first."""
+    ERROR_REASON_LINK_INVALID: _ErrorReason.ValueType  # 71
+    """The link or its token is unknown, used or expired."""
+    ERROR_REASON_WRONG_CODE: _ErrorReason.ValueType  # 72
+    """The code that was sent is wrong, used, expired, or was tried too often."""
+    ERROR_REASON_ACCOUNT_IN_USE: _ErrorReason.ValueType  # 73
+    """Others count on the account; the metadata says for what: visits or work."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -197,4 +213,20 @@ ERROR_REASON_OFFER_ENDED: ErrorReason.ValueType  # 52
 """The offer was answered, or its deadline passed."""
 ERROR_REASON_TOO_MANY_DEPENDANTS: ErrorReason.ValueType  # 37
 """The person books for as many others as they may."""
+ERROR_REASON_REAUTHENTICATION_REQUIRED: ErrorReason.ValueType  # 60
+"""The session must prove once more who uses it: Reauthenticate first."""
+ERROR_REASON_SECOND_FACTOR_REQUIRED: ErrorReason.ValueType  # 61
+"""The account must have a second factor; the session may only add one."""
+ERROR_REASON_WRONG_FACTOR: ErrorReason.ValueType  # 62
+"""The code or the passkey's answer is wrong, or was used before."""
+ERROR_REASON_TOO_MANY_FACTORS: ErrorReason.ValueType  # 63
+"""The account has as many second factors as it may."""
+ERROR_REASON_EMAIL_UNVERIFIED: ErrorReason.ValueType  # 70
+"""The caller's e-mail address has to be verified first."""
+ERROR_REASON_LINK_INVALID: ErrorReason.ValueType  # 71
+"""The link or its token is unknown, used or expired."""
+ERROR_REASON_WRONG_CODE: ErrorReason.ValueType  # 72
+"""The code that was sent is wrong, used, expired, or was tried too often."""
+ERROR_REASON_ACCOUNT_IN_USE: ErrorReason.ValueType  # 73
+"""Others count on the account; the metadata says for what: visits or work."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

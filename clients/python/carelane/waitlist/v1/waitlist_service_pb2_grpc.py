@@ -91,8 +91,8 @@ class WaitlistServiceServicer:
         patient at a time. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
-        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+        EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

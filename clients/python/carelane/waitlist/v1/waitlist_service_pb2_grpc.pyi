@@ -47,8 +47,8 @@ class WaitlistServiceStub:
     patient at a time. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
-    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+    EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _grpc.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]
     """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
@@ -107,8 +107,8 @@ class WaitlistServiceAsyncStub(WaitlistServiceStub):
     patient at a time. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
-    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-    (INVALID_FIELD, REQUEST_ID_REUSED).
+    ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+    EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
     """
     LeaveWaitlist: _aio.UnaryUnaryMultiCallable[_waitlist_service_pb2.LeaveWaitlistRequest, _waitlist_service_pb2.LeaveWaitlistResponse]  # type: ignore[assignment]
     """LeaveWaitlist ends an entry of the caller or a dependant; a time that is offered goes to
@@ -170,8 +170,8 @@ class WaitlistServiceServicer(metaclass=_abc_1.ABCMeta):
         patient at a time. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice, visit type or patient,
-        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES), INVALID_ARGUMENT
-        (INVALID_FIELD, REQUEST_ID_REUSED).
+        ALREADY_EXISTS (ALREADY_WAITING), FAILED_PRECONDITION (TOO_MANY_ENTRIES,
+        EMAIL_UNVERIFIED), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""What a person proves besides the password: authenticator apps, passkeys, recovery codes."""

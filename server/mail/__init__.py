@@ -1,0 +1,1 @@
+"""Letters to people, by e-mail and text message: a queue of who gets which, and its delivery."""
