@@ -50,6 +50,9 @@ _CLAIMS = sql(
         _VISIT.c.appointment_id,
         _VISIT.c.start_time,
         _VISIT.c.end_time,
+        _VISIT.c.clinic_id,
+        _VISIT.c.patient_id,
+        _PATIENT.c.account_id,
         _PATIENT.c.full_name,
     )
     .join_from(

@@ -9,6 +9,7 @@ import grpc
 
 from carelane.availability.v1 import availability_service_pb2 as pb
 from carelane.availability.v1 import availability_service_pb2_grpc
+from server.appointment.writes import record_reads
 from server.availability import (
     absence,
     absence_messages,
@@ -223,6 +224,7 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
                 wire.to_optional_id(request.visit_type_id, "visit_type_id"),
                 wire.to_time(request.start_time, "start_time"),
             )
+            record_reads(tx, "time.explained", explained.visits)
         return pb.ExplainTimeResponse(explanation=messages.from_explanation(explained))
 
     async def PreviewScheduleChange(

@@ -36,7 +36,7 @@ async def person(account: Account, owner: Any) -> Person:
     at = {"practice_id": practice.practice_id, "clinic_id": practice.clinic_id}
     hours = {"weekdays": [], "earliest_minute": 0, "latest_minute": 1439}
     wanted = {f"wanted_{name}": value for name, value in at.items()}
-    whom = {"doctor_id": practice.doctor_id, "visit_type_id": practice.visit_type_id}
+    whom = {"wanted_doctor_id": practice.doctor_id, "visit_type_id": practice.visit_type_id}
     await add(owner, "waitlist_entry", entry_id=uuid4(), **wish, **wanted, **whom, **hours)
     await account.letters()
     return made

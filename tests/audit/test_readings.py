@@ -24,6 +24,7 @@ READINGS = {
     "GetQueue": "queue.read",
     "WatchQueue": "queue.read",
     "ListWaitlist": "waitlist.read",
+    "ExplainTime": "time.explained",
 }
 OWN = {"ListAppointments", "ListDependants", "ListMyWaitlist", "ListMyAccess"}
 OF_THE_AUDIT = {"ListAuditEntries", "ListClinicAuditEntries", "ExportAudit"}
@@ -67,6 +68,7 @@ async def read(world: World, rpc_name: str, at: PracticeOf, visit: Any) -> None:
         "GetAppointment": named,
         "GetAppointmentCalendar": named,
         "ListDoctorAppointments": {"days": 3},
+        "ExplainTime": {"practice_id": at.practice_id, "start_time": visit.start_time},
     }.get(rpc_name, {"practice_id": at.practice_id})
     if rpc_name == "ReadCalendarFeed":
         made = await world.call("RotateCalendarFeed", at.doctor, request_id=uuid4())
