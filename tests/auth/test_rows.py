@@ -71,7 +71,6 @@ async def test_who_manages_a_clinic_finds_an_account_by_its_address(world: World
 FORBIDDEN = {
     "own role": "UPDATE user_account SET role = 'admin' WHERE user_id = $1",
     "own status": "UPDATE user_account SET status = 'active' WHERE user_id = $1",
-    "own address": "UPDATE user_account SET email = 'x@mail.example' WHERE user_id = $1",
     "own id": "UPDATE user_account SET user_id = gen_random_uuid() WHERE user_id = $1",
     "own account away": "DELETE FROM user_account WHERE user_id = $1",
     "session prolonged": "UPDATE session SET expire_time = 'infinity' WHERE user_id = $1",
