@@ -2,8 +2,9 @@
 
     seal = SHA-256("carelane audit 1\\n" + seal of the row before + "\\n" + row)
 
-The row is a JSON list of its number and COLUMNS: ids and instants as text (RFC 3339, UTC), names in
-`changes` in order, no spaces. The first row of a chain goes on from an empty seal.
+The row is a JSON list of its number and COLUMNS without spaces: ids and instants as text (RFC 3339,
+UTC), and as text, too, `changes` as PostgreSQL writes it, whatever somebody may have put into it.
+The first row of a chain goes on from an empty seal.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from sqlalchemy import Text, cast
 
 from server.core.schema import Audit
 
@@ -32,7 +34,10 @@ COLUMNS = (
     "changes",
     "request_id",
 )
-SELECTED = tuple(getattr(Audit, name) for name in COLUMNS)
+SELECTED = tuple(
+    cast(Audit.changes, Text).label(name) if name == "changes" else getattr(Audit, name)
+    for name in COLUMNS
+)
 
 
 def chain_of(row: Mapping[str, Any] | asyncpg.Record) -> UUID:
@@ -43,5 +48,5 @@ def chain_of(row: Mapping[str, Any] | asyncpg.Record) -> UUID:
 def seal_of(before: bytes, number: int, row: Mapping[str, Any] | asyncpg.Record) -> bytes:
     """Answer the seal of the `number`th row of a chain, which goes on from the seal `before`."""
     values = [number, *(row[name] for name in COLUMNS)]
-    written = orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS)
+    written = orjson.dumps(values, default=str)
     return hashlib.sha256(b"carelane audit 1\n" + before + b"\n" + written).digest()

@@ -68,7 +68,8 @@ class Authenticator:
             return known[:2]
         said = self._tokens.verify(token)
         needs_factor = await self._check_session(said, now)
-        self._remember(token, (said, needs_factor, min(said.expire_time, now + TRUSTED_FOR)))
+        if not needs_factor:  # who adds one goes on at once, in every process
+            self._remember(token, (said, False, min(said.expire_time, now + TRUSTED_FOR)))
         return said, needs_factor
 
     def forget(self, session_ids: Iterable[UUID]) -> None:

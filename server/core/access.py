@@ -69,7 +69,7 @@ def rule_of(method: MethodDescriptor) -> Rule:
     if not audiences or access_pb2.AUDIENCE_UNSPECIFIED in audiences:
         raise LookupError(f"{method.full_name} does not say who may call it (option access)")
     if access_pb2.AUDIENCE_ANYONE in audiences:
-        return ANYONE
+        return ANYONE._replace(without_factor=access.without_second_factor)
     if access_pb2.AUDIENCE_SIGNED_IN in audiences:
         return SIGNED_IN._replace(without_factor=access.without_second_factor)
     names = (access_pb2.Audience.Name(audience) for audience in audiences)

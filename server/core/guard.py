@@ -131,7 +131,8 @@ class Guard:
             try:
                 caller = await self._authenticate(call.token)
                 # Whose second factor is missing is nobody where anybody may call.
-                if not (rule.anyone and caller.needs_factor):
+                lacking = caller.needs_factor and not rule.without_factor
+                if not (rule.anyone and lacking):
                     call.caller = caller
             except Unauthenticated:
                 # An outdated token must not keep anybody from signing in again.

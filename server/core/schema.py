@@ -88,6 +88,7 @@ class Audit(Base):
         Index("audit_time", "create_time", "audit_id"),
         Index("audit_actor", "actor_id", "create_time"),
         Index("audit_request", "request_id"),
+        Index("audit_action", "action", "create_time"),
         Index(
             "audit_patients",
             "patient_ids",

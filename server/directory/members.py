@@ -118,7 +118,7 @@ async def add(tx: Transaction, clinic_id: UUID, *, email: str, role: str) -> Map
         row = await tx.one(INSERT, clinic=clinic_id, user=user_id, new_role=role, now=tx.now)
     assert row is not None  # noqa: S101 - an INSERT of one row
     await _set_practice(tx, clinic_id, user_id, "active")
-    _record(tx, "clinic.member_added", row)
+    _record(tx, "clinic.member_added", row, role=(None, row["role"]))
     return _named(row, account)
 
 
@@ -134,8 +134,8 @@ async def set_role(
         await _keep_an_owner(tx, row)
         changed = await tx.one(UPDATE, clinic=clinic_id, user=user_id, new_role=role)
         assert changed is not None  # noqa: S101 - the clinic's members are locked
+        _record(tx, "clinic.member_changed", changed, role=(row["role"], role))
         row = changed
-        _record(tx, "clinic.member_changed", row)
     return _named(row, (await auth.accounts(tx, [user_id]))[user_id])
 
 
@@ -151,7 +151,7 @@ async def remove(tx: Transaction, clinic_id: UUID, user_id: UUID) -> None:
     await _keep_an_owner(tx, row)
     await _set_practice(tx, clinic_id, user_id, "ended")
     await tx.run(DELETE, clinic=clinic_id, user=user_id)
-    _record(tx, "clinic.member_removed", row)
+    _record(tx, "clinic.member_removed", row, role=(row["role"], None))
 
 
 async def _own_role(tx: Transaction, clinic_id: UUID) -> str:
@@ -192,15 +192,18 @@ async def _set_practice(tx: Transaction, clinic_id: UUID, user_id: UUID, status:
         "practice.ended" if status == "ended" else "practice.reopened",
         practice_id,
         clinic_id=clinic_id,
-        fields=("status",),
+        fields={"status": ("active" if status == "ended" else "ended", status)},
         feed=Feed("practice", practice_id, state),
     )
 
 
-def _record(tx: Transaction, action: str, row: Record) -> None:
+def _record(
+    tx: Transaction, action: str, row: Record, *, role: tuple[str | None, str | None]
+) -> None:
     event = {"clinic_id": row["clinic_id"], "user_id": row["user_id"], "role": row["role"]}
-    clinic_id = row["clinic_id"]
-    tx.record(action, clinic_id, clinic_id=clinic_id, fields=("members",), event=event)
+    clinic_id, (was, now) = row["clinic_id"], (row["user_id"] if each else None for each in role)
+    fields = {"user_id": (was, now), "role": role}
+    tx.record(action, clinic_id, clinic_id=clinic_id, fields=fields, event=event)
 
 
 def _named(row: Record, account: Record) -> Mapping[str, Any]:

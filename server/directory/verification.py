@@ -160,7 +160,8 @@ async def decide(
         raise NotPending
     await tx.run(SET_STATUS, doctor=doctor_id, decision=decision, now=tx.now)
     event = {"doctor_id": doctor_id, "reason": reason}
-    tx.record(f"doctor.{decision}", doctor_id, fields=("verification_status",), event=event)
+    fields = {"verification_status": ("pending", decision)}
+    tx.record(f"doctor.{decision}", doctor_id, fields=fields, event=event)
     return await _evidence(tx, decided["verification_id"])
 
 

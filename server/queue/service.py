@@ -155,7 +155,7 @@ async def say_late(tx: Transaction, practice_id: UUID, *, minutes: int) -> Queue
         "queue.running_late",
         practice_id,
         clinic_id=practice.clinic_id,
-        fields=("late_minutes",),
+        fields={"late_minutes": (before, minutes)},
         event=news if minutes != before else None,
     )
     return replace(queue, late=Late(minutes, tx.now))

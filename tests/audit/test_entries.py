@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from carelane.audit.v1 import audit_pb2 as pb
+from carelane.directory.v1 import clinic_pb2
 from carelane.patient.v1 import dependant_pb2
 from server.core.ids import new_id
 from server.core.writes import Writes
@@ -17,6 +18,7 @@ from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 HOUR = timedelta(hours=1)
+FRONT_DESK, MANAGER = clinic_pb2.CLINIC_ROLE_FRONT_DESK, clinic_pb2.CLINIC_ROLE_MANAGER
 LISTS = ("ListAuditEntries", "ListClinicAuditEntries", "ListMyAccess")
 
 
@@ -121,6 +123,20 @@ async def test_who_acts_for_a_dependant_is_written_down_with_both(case: Case) ->
     assert (entry.actor_id, entry.on_behalf_of_id) == (str(case.patient.user_id), child)
     assert entry.patient_ids == [child]
     assert {tuple(each.patient_ids) for each in await case.access(case.patient)} >= {(child,)}
+
+
+async def test_who_works_at_a_clinic_in_which_role_is_written_down(case: Case) -> None:
+    person, at = await case.world.person(), {"clinic_id": case.at.clinic_id}
+    joined = at | {"email": f"{person.user_id.hex}@mail.example", "role": FRONT_DESK}
+    await case.world.call("AddClinicMember", case.at.owner, request_id=uuid4(), **joined)
+    changed = at | {"user_id": person.user_id, "role": MANAGER}
+    await case.world.call("UpdateClinicMember", case.at.owner, request_id=uuid4(), **changed)
+    change, join = await case.entries(object_kind="clinic")
+    assert join.changes == [
+        pb.FieldChange(field="user_id", after=str(person.user_id)),
+        pb.FieldChange(field="role", after="front_desk"),
+    ]
+    assert change.changes[1] == pb.FieldChange(field="role", before="front_desk", after="manager")
 
 
 async def test_reading_the_visit_of_another_is_written_down(case: Case) -> None:

@@ -32,6 +32,7 @@ EDITS = {
     "a microsecond": "UPDATE audit SET create_time = create_time + '1 us' WHERE {row}",
     "whose data": "UPDATE audit SET patient_ids = NULL WHERE {row}",
     "a value": 'UPDATE audit SET changes = \'{{"status": [null, "c"]}}\' WHERE {row}',
+    "a number that is none": "UPDATE audit SET changes = '{{\"a\": 1e400}}' WHERE {row}",
     "a name of a field": "UPDATE audit SET fields = '{{}}' WHERE {row}",
     "the request": "UPDATE audit SET request_id = 'another' WHERE {row}",
     "on behalf of": "UPDATE audit SET on_behalf_of_id = subject_id WHERE {row}",

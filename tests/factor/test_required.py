@@ -1,16 +1,23 @@
 """Administrators and owners of clinics do nothing but add a second factor while they have none."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from prometheus_client import CollectorRegistry
 
+from carelane.auth.v1 import auth_service_pb2 as auth_pb
+from carelane.auth.v1 import auth_service_pb2_grpc
 from server.auth.authenticator import Authenticator
-from server.core.access import ANYONE, SIGNED_IN, Caller, Rule
+from server.core import log, rpc
+from server.core.access import ANONYMOUS, ANYONE, SIGNED_IN, Caller, Rule
+from server.core.channel import InProcessChannel
 from server.core.clock import MovableClock
 from server.core.db import Database
 from server.core.errors import PermissionDenied, SecondFactorRequired
+from server.core.metrics import CallMetrics
 from tests.auth.auth_client import Auth, Connection, Person
 from tests.factor.device import Passkey, add_app, add_passkey, begin
 from tests.refusal import refused
@@ -80,6 +87,40 @@ async def test_another_session_gives_the_factor_to_go_on(strict: Auth, owner: Co
     await strict.ListSessions(token=before.token)
 
 
+async def test_another_session_gives_a_passkey_to_go_on(strict: Auth, owner: Connection) -> None:
+    person, passkey = await administrator(strict, owner), Passkey()
+    before = await strict.login(person.email)
+    await add_passkey(strict, person, passkey)
+    options = (await strict.BeginPasskeyCheck(token=before.token)).options
+    await strict.Reauthenticate(token=before.token, passkey=passkey.get(options))
+    await strict.ListSessions(token=before.token)
+
+
+class Listening(auth_service_pb2_grpc.AuthServiceServicer):
+    """Notes who calls where anyone may."""
+
+    async def GetJwks(self, request: Any, context: Any) -> auth_pb.GetJwksResponse:
+        self.caller = rpc.caller()
+        return auth_pb.GetJwksResponse()
+
+
+@pytest.mark.parametrize("needs_factor", [True, False])
+async def test_who_lacks_a_factor_is_nobody_where_anyone_may_call(needs_factor: bool) -> None:
+    caller, servicer = Caller(uuid4(), "admin", uuid4(), needs_factor), Listening()
+
+    async def authenticate(_: str) -> Caller:
+        return caller
+
+    registry = rpc.Registry(
+        authenticate, logger=log.logger("CRITICAL"), metrics=CallMetrics(CollectorRegistry())
+    )
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(servicer, registry)
+    async with InProcessChannel(registry) as channel:
+        stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+        await stub.GetJwks(auth_pb.GetJwksRequest(), metadata=[("authorization", "Bearer x")])
+    assert servicer.caller == (ANONYMOUS if needs_factor else caller)
+
+
 async def test_the_password_alone_is_no_second_factor(strict: Auth, owner: Connection) -> None:
     person = await administrator(strict, owner)
     await strict.Reauthenticate(token=person.token, password="correct horse battery")
@@ -106,6 +147,14 @@ async def test_who_becomes_an_owner_needs_one_within_a_minute(
     await add(owner, "clinic_member", **ids, role="owner")
     clock.advance(timedelta(seconds=10))
     assert (await elsewhere(person.token)).needs_factor
+
+
+async def test_who_has_added_one_goes_on_in_every_process(strict: Auth, owner: Connection) -> None:
+    person = await administrator(strict, owner)
+    elsewhere = Authenticator(strict.db, strict.tokens, second_factor=True)
+    assert (await elsewhere(person.token)).needs_factor
+    await add_app(strict, person)
+    assert not (await elsewhere(person.token)).needs_factor
 
 
 async def test_where_it_is_not_required_an_administrator_goes_on_without(

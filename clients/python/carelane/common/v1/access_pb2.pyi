@@ -74,7 +74,8 @@ class Access(_message.Message):
     WITHOUT_SECOND_FACTOR_FIELD_NUMBER: _builtins.int
     without_second_factor: _builtins.bool
     """Open also to a session that must first add a second factor; without this
-    such a session is refused with SECOND_FACTOR_REQUIRED.
+    such a session is refused with SECOND_FACTOR_REQUIRED, and where anyone may
+    call it speaks for nobody.
     """
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
