@@ -18,8 +18,11 @@ CHECKS = (
 )
 DEEP = os.environ.get("CARELANE_TEST_COUNTS") == "deep"
 EXAMPLES, PHASES = ("25", "examples,coverage,fuzzing") if DEEP else ("2", "examples,fuzzing")
-# They end the session that the other calls need.
-ENDS_SESSION = {"/api/auth/login", "/api/auth/logout", "/api/me/password"}
+# They end the session or the account that the other calls need.
+ENDS_SESSION = {
+    *("/api/auth/login", "/api/auth/logout", "/api/me/password", "/api/me"),
+    *("/api/me/sessions/{sessionId}", "/api/me/factors/{factorId}"),
+}
 # What the description of an operation says whom it is for; nobody asks for everything.
 MAY = {"": "", "patient": "patients", "doctor": "doctors", "clinic": "staff", "admin": "administr"}
 
