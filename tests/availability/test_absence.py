@@ -292,6 +292,7 @@ async def test_holidays_that_strand_visits_are_refused_unless_allowed(
     refusal = await refused(keep(world, practice.owner, practice, request_id=once))
     assert refusal.reason == "STRANDS_APPOINTMENTS"
     assert list(refusal.fields) == ["observed"]
+    assert refusal.text.startswith("1 booked visit would be outside")
     allowed = {"request_id": once, "allow_stranded": True}
     first = await keep(world, practice.owner, practice, **allowed)
     assert await keep(world, practice.owner, practice, **allowed) == first
