@@ -85,7 +85,14 @@ _WANTED = Practice.practice_id == bindparam("practice")
 FIND_SEEN = sql(_PRACTICE.where(_WANTED, _SEEN))
 FIND_EDITED = sql(_PRACTICE.where(_WANTED, _EDITED))
 FIND_OF_TYPE = sql(
-    _PRACTICE.add_columns(VisitType.visit_type_id, VisitType.revision)
+    _PRACTICE.add_columns(
+        VisitType.visit_type_id,
+        VisitType.revision,
+        VisitType.length_minutes,
+        VisitType.buffer_before_minutes,
+        VisitType.buffer_after_minutes,
+        VisitType.capacity,
+    )
     .join(VisitType, VisitType.practice_id == Practice.practice_id)
     .where(VisitType.visit_type_id == bindparam("visit_type"), _EDITED)
 )
@@ -144,7 +151,10 @@ async def create(tx: Transaction, practice_id: UUID, rules: Rules, currency: str
 
 
 async def find(tx: Transaction, visit_type_id: UUID) -> Record:
-    """Read the practice and the revision of a visit type that the caller may edit, or NotFound."""
+    """Read a visit type that the caller may edit, or NotFound.
+
+    It is the practice, the revision, and what a visit takes: length, buffers and seats.
+    """
     row = await tx.one(FIND_OF_TYPE, visit_type=visit_type_id)
     if row is None:
         raise NotFound("There is no such visit type.")

@@ -141,6 +141,20 @@ async def test_a_retired_visit_type_is_previewed_as_it_would_come_back(world: Wo
     assert len(found.added_slots) == 24
 
 
+async def test_visits_of_a_retired_visit_type_are_stranded_like_any_other(world: World) -> None:
+    practice = await world.practice()
+    await world.book(await world.person(), practice, practice.at(tomorrow(practice), 16, 30))
+    edit = {"visit_type_id": practice.visit_type_id}
+    retired = rules(length_minutes=30, retired=True)
+    await world.call("UpdateVisitType", practice.doctor, request_id=uuid4(), **edit, rules=retired)
+    longer = {**edit, "rules": rules(length_minutes=45)}
+    refusal = await refused(
+        world.call("UpdateVisitType", practice.doctor, request_id=uuid4(), **longer)
+    )
+    assert refusal.reason == "STRANDS_APPOINTMENTS"
+    assert list(refusal.fields) == ["rules.length_minutes"]
+
+
 async def test_a_visit_type_that_visits_do_not_fit_is_refused_unless_allowed(world: World) -> None:
     practice = await world.practice(capacity=2)
     start = practice.at(tomorrow(practice), 16, 30)
