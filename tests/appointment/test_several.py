@@ -188,6 +188,28 @@ async def test_a_follow_up_after_a_week_has_its_price(world: World, clock: Movab
     assert (late.price.units, late.follows_appointment_id) == (500, first.appointment_id)
 
 
+async def test_a_patient_moves_no_free_follow_up_out_of_its_week_but_the_clinic_may(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    first = await seen(world, patient, practice, clock)
+    start = practice.at(tomorrow(practice, clock.now()), 10)
+    more = {"follows_appointment_id": first.appointment_id}
+    free = await world.book(patient, practice, start + 5 * DAY, **more)
+    usual = await world.book(patient, practice, start + 4 * DAY, **more)
+
+    async def move(person: Person, visit: Any, to: datetime) -> None:
+        which = {"request_id": uuid4(), "appointment_id": visit.appointment_id}
+        await world.call("RescheduleAppointment", person, **which, start_time=to)
+
+    refusal = await refused(move(patient, free, start + 7 * DAY))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_LATE")
+    await move(patient, free, start + 6 * DAY)
+    await move(practice.doctor, free, start + 8 * DAY)
+    await move(patient, free, start + 9 * DAY)
+    await move(patient, usual, start + 7 * DAY)
+
+
 async def set_follow_up(world: World, practice: PracticeOf, **terms: Any) -> Any:
     rules = visit_type_pb2.BookingRules(
         name="Consultation",
