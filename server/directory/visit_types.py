@@ -144,7 +144,7 @@ async def create(tx: Transaction, practice_id: UUID, rules: Rules, currency: str
     practice = await tx.one(FIND_EDITED, practice=practice_id)
     if practice is None:
         raise NotFound("There is no such practice.")
-    check_price((rules.price, currency), practice["currency_code"], "rules.price")
+    _check_prices(rules, currency, practice["currency_code"])
     await _leave_default(tx, practice, rules, None)
     row = await tx.one(INSERT, practice=practice_id, **rules.values())
     return _saved(tx, "visit_type.created", practice, row)
@@ -166,7 +166,7 @@ async def replace(tx: Transaction, old: Record, rules: Rules, currency: str) -> 
 
     Raises InvalidField for a price that is not in the clinic's currency.
     """
-    check_price((rules.price, currency), old["currency_code"], "rules.price")
+    _check_prices(rules, currency, old["currency_code"])
     await _leave_default(tx, old, rules, old["visit_type_id"])
     row = await tx.one(UPDATE, visit_type=old["visit_type_id"], **rules.values())
     return _saved(tx, "visit_type.changed", old, row)
@@ -179,6 +179,11 @@ async def of_practice(
     if await tx.one(FIND_SEEN, practice=practice_id) is None:
         raise NotFound("There is no such practice.")
     return await LIST.page(tx, practice=practice_id, after=after, limit=limit)
+
+
+def _check_prices(rules: Rules, given: str, currency: str) -> None:
+    check_price((rules.price, given), currency, "rules.price")
+    check_price((rules.follow_up_price, given), currency, "rules.follow_up.price")
 
 
 async def _leave_default(

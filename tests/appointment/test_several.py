@@ -253,6 +253,18 @@ async def test_a_follow_up_has_a_price_in_the_currency_of_the_visit(world: World
     assert list(refusal.fields) == ["rules.follow_up.days"]
 
 
+@pytest.mark.parametrize(("units", "nanos"), [(-1, 0), (0, -10_000_000), (1, 1_000_000)])
+async def test_a_follow_up_has_a_price_that_can_be_paid(
+    world: World, units: int, nanos: int
+) -> None:
+    price = money_pb2.Money(currency_code="INR", units=units, nanos=nanos)
+    refusal = await refused(set_follow_up(world, await world.practice(), days=7, price=price))
+    assert (refusal.code, list(refusal.fields)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        ["rules.follow_up.price"],
+    )
+
+
 async def test_a_follow_up_of_a_follow_up_is_not_free(world: World, clock: MovableClock) -> None:
     practice, patient = await world.practice(), await world.person()
     first = await seen(world, patient, practice, clock)
