@@ -47,9 +47,14 @@ _IS_LIVE = Hold.expire_time > func.app_now()
 
 
 def replaced() -> CTE:
-    """End the holds of its own `holder` in the way of a write, and the one named as `hold`."""
+    """End the holds of its own `holder` in the way of a write, and the one named as `hold`.
+
+    A seat in a group of another doctor stays until it expires: seats are counted under the lock of
+    their own calendar.
+    """
     in_the_way = Hold.claim_id.in_(select(_OVERLAPPED.c.claim_id))
-    named = Hold.hold_id == bindparam("hold", None, type_=Uuid)
+    counted_here = or_(Hold.claim_id == Hold.hold_id, Hold.doctor_id == claims.DOCTOR)
+    named = (Hold.hold_id == bindparam("hold", None, type_=Uuid)) & counted_here
     ended = delete(Hold).where(Hold.holder_id == _HOLDER, or_(in_the_way, named))
     columns = (Hold.hold_id, Hold.clinic_id, Hold.claim_id, _IS_LIVE.label("live"))
     return ended.returning(*columns).cte("replaced")
