@@ -11,6 +11,7 @@ from google.type import money_pb2
 
 from carelane.availability.v1 import visit_type_pb2
 from carelane.patient.v1 import dependant_pb2
+from server.availability.hours import Rule, Window
 from server.core import wire
 from server.core.clock import MovableClock
 from tests.counts import count
@@ -131,6 +132,19 @@ async def test_a_series_is_at_the_same_local_time_when_clocks_change(
     assert {start.astimezone(practice.zone).hour for start in starts} == {10}
     assert len({each.series_id for each in booked}) == 1
     assert booked[0].series_id
+
+
+async def test_a_series_is_at_no_other_time_where_the_clocks_jump_over_its_own(
+    world: World, clock: MovableClock
+) -> None:
+    always = tuple(Rule(weekday, Window(0, 0)) for weekday in range(1, 8))
+    practice = await world.practice(zone="America/New_York", rules=always)
+    clock.set(datetime(2027, 2, 27, 12, tzinfo=UTC))
+    start = datetime(2027, 3, 7, 2, 30, tzinfo=practice.zone)
+    refusal = await refused(series(world, await world.person(), practice, start_time=start))
+    assert (refusal.reason, refusal.metadata["rule"]) == ("NOT_BOOKABLE", "OFF_GRID")
+    assert list(refusal.fields) == ["visits[1].start_time"]
+    assert refusal.metadata["start_time"] == "2027-03-14T03:00:00-04:00"
 
 
 async def test_of_a_series_all_are_booked_or_none(world: World) -> None:
