@@ -1,6 +1,7 @@
 """Keeping a time for somebody for a few minutes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -147,7 +148,8 @@ async def hold(
     SlotTaken and TooManyHolds.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
-    check(offer, start, tx.now)
+    # A new hold promises from now on, so what an earlier one of the caller's promised is no excuse.
+    check(replace(offer, schedule=replace(offer.schedule, promised={})), start, tx.now)
     if most_live is not None:
         await _check_others(tx, holder_id, time_of(offer, start), most_live)
     statement = _JOIN if seats.joins(offer, start) else _HOLD
