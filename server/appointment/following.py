@@ -16,7 +16,7 @@ from server.core.db import Transaction, sql
 from server.core.errors import InvalidField
 
 FIELD = "follows_appointment_id"
-TOOK_PLACE = frozenset({"checked_in", "in_consultation", "completed"})
+TOOK_PLACE = frozenset({"in_consultation", "completed"})
 
 _OTHERS = sql(
     select(func.count().label("others"))

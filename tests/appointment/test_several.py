@@ -194,6 +194,22 @@ async def test_the_first_follow_up_within_a_week_is_free(world: World, clock: Mo
     assert second.price.units == 500
 
 
+async def test_a_visit_that_its_patient_can_still_cancel_has_no_follow_up(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    start = practice.at(tomorrow(practice, clock.now()), 10)
+    first = await world.book(patient, practice, start)
+    more = {"follows_appointment_id": first.appointment_id}
+    change = {"request_id": uuid4(), "appointment_id": first.appointment_id}
+    clock.set(start - HALF_HOUR)
+    await world.call("CheckIn", practice.owner, **change)
+    refusal = await refused(world.book(patient, practice, start + DAY, **more))
+    assert list(refusal.fields) == ["follows_appointment_id"]
+    await world.call("StartConsultation", practice.owner, **change)
+    assert (await world.book(patient, practice, start + DAY, **more)).price.units == 0
+
+
 async def test_a_follow_up_after_a_week_has_its_price(world: World, clock: MovableClock) -> None:
     practice, patient = await world.practice(), await world.person()
     first = await seen(world, patient, practice, clock)
