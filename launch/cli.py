@@ -38,16 +38,33 @@ DATA = "Data and settings"
 
 app.add_typer(audit, name="audit", rich_help_panel=DATA)
 
-Port = Annotated[int, typer.Option(min=1, max=65535)]
+RestPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="Else the one of HTTP_ADDRESS, else 8000.", show_default=False
+    ),
+]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="Else the one of GRPC_ADDRESS, else 50051.", show_default=False
+    ),
+]
 AnyPort = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Folder = Annotated[Path, typer.Option(help="Where data is kept.", envvar="CARELANE_FOLDER")]
+
+
+@app.callback()
+def read_file() -> None:
+    # Before the options of a command, which may be set in it.
+    environment.load_file()
 
 
 @app.command(rich_help_panel=HERE)
 def up(
     folder: Folder = environment.FOLDER,
-    rest_port: Port = 8000,
-    grpc_port: Port = 50051,
+    rest_port: RestPort = None,
+    grpc_port: GrpcPort = None,
     postgres_port: AnyPort = 0,
     valkey_port: AnyPort = 0,
     objects_port: AnyPort = 0,
@@ -66,6 +83,8 @@ def up(
         }
         size = Size.of(doctors) if doctors not in {0, Size().doctors} else None
         demo = Request(size, reference_only=doctors == 0)
+        grpc_port = grpc_port or environment.port_of("GRPC_ADDRESS", 50051)
+        rest_port = rest_port or environment.port_of("HTTP_ADDRESS", 8000)
         options = whole.Options(folder.resolve(), grpc_port, rest_port, service_ports, demo)
         whole.run(options, terminal)
 

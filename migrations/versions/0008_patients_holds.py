@@ -130,7 +130,8 @@ CREATE TRIGGER join_session AFTER INSERT ON hold FOR EACH ROW
 CREATE TRIGGER leave_session AFTER DELETE ON hold FOR EACH ROW
   WHEN (OLD.claim_id <> OLD.hold_id) EXECUTE FUNCTION keep_session('claim_id');
 -- A visit that was not paid in time is called off by whoever wants its patient's time, also where
--- it is hidden from them, at another clinic.
+-- it is hidden from them, at another clinic: by the patient, and those to whom they come. Of it is
+-- told what its record needs.
 CREATE FUNCTION call_off_lapsed(patient uuid, since timestamptz, until timestamptz)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -143,7 +144,11 @@ BEGIN
            revision = revision + 1, update_time = app_now()
      WHERE patient_id = patient AND start_time < until AND end_time > since
        AND status = 'pending_payment' AND expire_time <= app_now()
-    RETURNING *
+       AND (patient = ANY (app_patients()) OR EXISTS (
+         SELECT FROM appointment own WHERE own.patient_id = patient
+            AND (own.doctor_id = app_user() OR own.clinic_id = ANY (app_clinics()))))
+    RETURNING appointment_id, clinic_id, practice_id, doctor_id, patient_id, visit_type_id, status,
+              cancelled_by, start_time, end_time, confirm_time
   ), voided AS (
     UPDATE payment_transaction SET status = 'voided'
      WHERE appointment_id IN (SELECT appointment_id FROM lapsed)

@@ -4,17 +4,19 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy import bindparam, func, select
 
 from server.appointment.models import Appointment
 from server.appointment.progress import find
+from server.appointment.refusals import TooLate
 from server.availability.hours import local_day
 from server.availability.schedule import Offer
 from server.core.db import Transaction, sql
 from server.core.errors import InvalidField
 
 FIELD = "follows_appointment_id"
-TOOK_PLACE = frozenset({"checked_in", "in_consultation", "completed"})
+TOOK_PLACE = frozenset({"in_consultation", "completed"})
 
 _OTHERS = sql(
     select(func.count().label("others"))
@@ -37,7 +39,20 @@ async def price(
     if first["status"] not in TOOK_PLACE or first["end_time"] > start:
         raise InvalidField(FIELD, "must be a visit that took place before")
     (row,) = await tx.all(_OTHERS, first=first_id)
+    usual = row["others"] or first["follows_id"] or _is_late(first, offer, start)
+    return offer.price if usual else offer.follow_up_price
+
+
+async def check_move(tx: Transaction, visit: Record, offer: Offer, start: datetime) -> None:
+    """Raise TooLate when a follow-up would leave the days for which it has its price."""
+    if visit["follows_id"] is None or visit["price"] >= offer.price:
+        return
+    first = await find(tx, visit["follows_id"])
+    if _is_late(first, offer, start) and not _is_late(first, offer, visit["start_time"]):
+        raise TooLate("The follow-up has its price on earlier days alone; ask the clinic.")
+
+
+def _is_late(first: Record, offer: Offer, start: datetime) -> bool:
     passed = local_day(offer.schedule.zone, start) - first["local_date"]
     # No days at all are none, not the day itself.
-    late = passed.days > offer.follow_up_days or not offer.follow_up_days
-    return offer.price if late or row["others"] or first["follows_id"] else offer.follow_up_price
+    return passed.days > offer.follow_up_days or not offer.follow_up_days

@@ -1,6 +1,7 @@
 """Keeping a time for somebody for a few minutes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -47,9 +48,14 @@ _IS_LIVE = Hold.expire_time > func.app_now()
 
 
 def replaced() -> CTE:
-    """End the holds of its own `holder` in the way of a write, and the one named as `hold`."""
+    """End the holds of its own `holder` in the way of a write, and the one named as `hold`.
+
+    A seat in a group of another doctor stays until it expires: seats are counted under the lock of
+    their own calendar.
+    """
     in_the_way = Hold.claim_id.in_(select(_OVERLAPPED.c.claim_id))
-    named = Hold.hold_id == bindparam("hold", None, type_=Uuid)
+    counted_here = or_(Hold.claim_id == Hold.hold_id, Hold.doctor_id == claims.DOCTOR)
+    named = (Hold.hold_id == bindparam("hold", None, type_=Uuid)) & counted_here
     ended = delete(Hold).where(Hold.holder_id == _HOLDER, or_(in_the_way, named))
     columns = (Hold.hold_id, Hold.clinic_id, Hold.claim_id, _IS_LIVE.label("live"))
     return ended.returning(*columns).cte("replaced")
@@ -142,7 +148,8 @@ async def hold(
     SlotTaken and TooManyHolds.
     """
     offer = await availability.find_offer(tx, practice_id, visit_type_id, start)
-    check(offer, start, tx.now)
+    # A new hold promises from now on, so what an earlier one of the caller's promised is no excuse.
+    check(replace(offer, schedule=replace(offer.schedule, promised={})), start, tx.now)
     if most_live is not None:
         await _check_others(tx, holder_id, time_of(offer, start), most_live)
     statement = _JOIN if seats.joins(offer, start) else _HOLD

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import CTE, ColumnElement, Uuid, bindparam, func, select, true, union_all, update
 
-from server.appointment import holding, lapsing, policy, progress, seats
+from server.appointment import following, holding, lapsing, policy, progress, seats
 from server.appointment.models import Appointment
 from server.appointment.refusals import PatientBusy, SlotTaken, check
 from server.appointment.states import check_is
@@ -59,6 +59,7 @@ _JOIN = _moving(claims.session(), _REPLACED, claims.release(_LEFT.cte("left_clai
 async def move(tx: Transaction, visit: asyncpg.Record, start: datetime) -> asyncpg.Record:
     """Move a visit of the caller's, under `progress.lock`; the patient as the policy allows.
 
+    A patient moves no follow-up out of the days for which it has its price.
     Raises IllegalStatusChange, TooLate, NotBookable, SlotTaken and PatientBusy.
     """
     check_is(visit["status"], "booked", "booked", "moved")
@@ -87,6 +88,8 @@ async def _move(
         freed=await seats.freed_by(tx, visit["appointment_id"], visit["session_id"]),
     )
     check(offer, start, tx.now)
+    if holder:
+        await following.check_move(tx, visit, offer, start)
     new_session = new_id(tx.now) if seats.is_group(offer) else None
     values = holding.time_of(offer, start) | {
         "appointment": visit["appointment_id"],

@@ -74,7 +74,7 @@ async def set_policy(tx: Transaction, practice_id: UUID, notice_minutes: int) ->
 
 async def check(tx: Transaction, visit: asyncpg.Record) -> None:
     """Raise TooLate when the patient may cancel or move the visit no more."""
-    if visit["start_time"] <= tx.now:
+    if visit["status"] == "in_consultation" or visit["start_time"] <= tx.now:
         raise TooLate("The visit has begun; ask the clinic.")
     notice = (await find(tx, visit["practice_id"])).notice_minutes
     if visit["start_time"] - timedelta(minutes=notice) < tx.now:

@@ -11,7 +11,9 @@ from sqlalchemy import Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from server.appointment.booking import book
+from server.appointment.refusals import NotBookable
 from server.availability.hours import instant
+from server.availability.slots import Refusal
 from server.core.db import Lock, Transaction, sql
 from server.core.errors import Error, FieldError, NotFound
 from server.core.ids import new_id
@@ -72,6 +74,7 @@ async def book_series(
     zone = ZoneInfo(practice["time_zone"])
     visits = [first._replace(start=start) for start in _weekly(zone, first.start, weeks, count)]
     try:
+        _check_clock(zone, visits)
         return await book_all(tx, visits, series_id=new_id(tx.now))
     except Error as refusal:
         start = visits[int(refusal.metadata["visit"])].start
@@ -86,6 +89,14 @@ async def _find(tx: Transaction, wanted: Sequence[Wanted]) -> dict[UUID, asyncpg
         if each.practice_id not in found:
             raise _placed(NotFound("There is no such practice or visit type."), place)
     return found
+
+
+def _check_clock(zone: ZoneInfo, visits: Sequence[Wanted]) -> None:
+    """Refuse a series one of whose local times the clocks jump over."""
+    times = [visit.start.astimezone(zone).time() for visit in visits]
+    for place, time in enumerate(times):
+        if time != times[0]:
+            raise _placed(NotBookable(Refusal.OFF_GRID), place)
 
 
 def _placed(refusal: Error, place: int) -> Error:

@@ -162,7 +162,7 @@ async def set_public_holidays(
     """
     clinic = await _clinic(tx, clinic_id)
     kept = wanted._replace(country_code=wanted.country_code or clinic["country_code"])
-    holidays.check(kept)
+    holidays.check(kept, tx.now.year)
     if not allow_stranded:
         stranded.refuse(await _closed_by(tx, clinic, kept), "observed")
     new = {f"new_{name}": value for name, value in kept._asdict().items()}

@@ -27,11 +27,11 @@ from server.availability.models import Claim
 from server.availability.slots import MARGIN
 
 _INSTANT = TIMESTAMP(timezone=True)
-_DOCTOR = bindparam("claim_doctor", type_=Uuid)
+DOCTOR = bindparam("claim_doctor", type_=Uuid)
 _START = bindparam("claim_start", type_=_INSTANT)
 _END = bindparam("claim_end", type_=_INSTANT)
 _OVERLAPS = (
-    (Claim.doctor_id == _DOCTOR)
+    (Claim.doctor_id == DOCTOR)
     & (Claim.start_time > _START - timedelta(days=MARGIN.days))
     & (Claim.start_time < _END)
     & (Claim.end_time > _START)
@@ -40,7 +40,7 @@ _OVERLAPS = (
 
 def session() -> ScalarSelect[Any]:
     """Select the id of the session that has exactly the time of `claim`."""
-    same = (Claim.doctor_id == _DOCTOR) & (Claim.start_time == _START) & (Claim.end_time == _END)
+    same = (Claim.doctor_id == DOCTOR) & (Claim.start_time == _START) & (Claim.end_time == _END)
     return select(Claim.claim_id).where(same, Claim.kind == "session").scalar_subquery()
 
 
@@ -74,7 +74,7 @@ def taken_once(once: FromClause, prefix: str = "claimed") -> CTE:
     columns = ("claim_id", "doctor_id", "start_time", "end_time", "kind", "expire_time")
     values = select(
         bindparam("claim_id", type_=Uuid),
-        _DOCTOR,
+        DOCTOR,
         _START,
         _END,
         bindparam("claim_kind", type_=Claim.kind.type),

@@ -47,7 +47,7 @@ from server.core.db import Reader, sql
 from server.directory import queries as directory
 
 WEEK = timedelta(days=7)
-_PRACTICE, _VISIT = directory.practices(), directory.visit_types()
+_PRACTICE, _VISIT = directory.practices(), directory.every_visit_type()
 _INSTANT = TIMESTAMP(timezone=True)
 _OWN_HOLD = appointment.own_holds()
 
@@ -137,6 +137,7 @@ _READ = (
     .join(_BUSY, true())
     .where(
         _PRACTICE.c.bookable,
+        or_(~_VISIT.c.retired, _MOVED.is_not(None)),
         or_(_VISIT.c.visit_type_id == _WANTED_VISIT, _WANTED_VISIT.is_(None) & _VISIT.c.is_default),
     )
     .order_by(_PRACTICE.c.create_time, _PRACTICE.c.practice_id)
@@ -193,8 +194,8 @@ async def of_start(
 ) -> Offer | None:
     """Read a visit type, the default one for None; None when it cannot be booked at all.
 
-    Its schedule is that of the local day of `start`, and of taken time it has only what is in the
-    way of a visit then.
+    One that is retired can be had for a visit that is `moved`. Its schedule is that of the local
+    day of `start`, and of taken time it has only what is in the way of a visit then.
     """
     day = start.date()  # the zone is not known before
     bounds = _bounds(day - DAY, day + DAY) | {"starts_from": start, "starts_to": start}

@@ -19,9 +19,10 @@ class StrandsAppointments(FailedPrecondition):
     reason = "STRANDS_APPOINTMENTS"
 
     def __init__(self, visits: Sequence["Visit"], field: str) -> None:
+        stranded = "1 booked visit" if len(visits) == 1 else f"{len(visits)} booked visits"
         super().__init__(
-            f"{len(visits)} booked visits would be outside of what is open;"
-            " move or cancel them, or say that they may stay.",
+            f"{stranded} would be outside of what is open;"
+            " move or cancel first, or say that it may be so.",
             fields=((field, "must leave the booked visits in, or allow_stranded be set"),),
             metadata={"count": str(len(visits))},
         )

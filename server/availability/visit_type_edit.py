@@ -5,21 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import bindparam, select
 
 from server.availability import edit
 from server.availability.hours import Hours, Span
 from server.availability.stranded import Visit, coming, refuse
-from server.core.db import Transaction, sql
-from server.directory import queries as directory
+from server.core.db import Transaction
 from server.directory import visit_types
 from server.directory.visit_types import Rules
 
-_VISIT_TYPE = directory.visit_types()
-_OLD = sql(select(*_VISIT_TYPE.c).where(_VISIT_TYPE.c.visit_type_id == bindparam("visit_type")))
 _TAKING = ("length_minutes", "buffer_before_minutes", "buffer_after_minutes")
 
 
@@ -31,20 +26,18 @@ async def replace(
     Raises InvalidField for a price that is not in the clinic's currency, and StrandsAppointments.
     """
     if not allow_stranded:
-        await _check(tx, old["practice_id"], old["visit_type_id"], rules)
+        await _check(tx, old, rules)
     return await visit_types.replace(tx, old, rules, currency)
 
 
-async def _check(tx: Transaction, practice_id: UUID, visit_type_id: UUID, rules: Rules) -> None:
+async def _check(tx: Transaction, old: Record, rules: Rules) -> None:
     """Raise StrandsAppointments when visits fit the old rules and do not fit the new ones."""
-    row = await tx.one(_OLD, visit_type=visit_type_id)
-    if row is None:  # it is retired: nothing of it is offered
-        return
+    practice_id, visit_type_id = old["practice_id"], old["visit_type_id"]
     found = await edit.find_hours(tx, practice_id)
     visits = [each for each in await coming(tx, practice_id) if each.visit_type_id == visit_type_id]
-    was, new = dict(row.items()), asdict(rules)
+    was, new = dict(old.items()), asdict(rules)
     refuse(_outgrown(visits, found.hours, was, new), f"rules.{_changed(was, new)}")
-    before = _crowded(visits, row["capacity"])
+    before = _crowded(visits, old["capacity"])
     crowded = [each for each in _crowded(visits, rules.capacity) if each not in before]
     refuse(crowded, "rules.capacity")
 

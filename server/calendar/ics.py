@@ -1,5 +1,6 @@
 """Visits as iCalendar (RFC 5545, and 5546 for what is sent about one visit)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from server.calendar.zones import DAY, vtimezone
 PRODUCT = "-//Carelane//Carelane//EN"
 REFRESH = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 STATUSES = {"pending_payment": "TENTATIVE", "cancelled": "CANCELLED"}
 
 Visit = Mapping[str, Any] | asyncpg.Record
@@ -84,10 +86,9 @@ def _event(visit: Visit, other: str) -> Event:
     event.add("last-modified", visit["update_time"])
     event.add("dtstart", visit["start_time"].astimezone(zone))
     event.add("dtend", visit["end_time"].astimezone(zone))
-    event.add(
-        "summary", f"{visit['visit_type_name']}: {other}" if other else visit["visit_type_name"]
-    )
-    event.add("location", f"{visit['clinic_name']}, {visit['clinic_address']}")
+    summary = f"{visit['visit_type_name']}: {other}" if other else visit["visit_type_name"]
+    event.add("summary", _plain(summary))
+    event.add("location", _plain(f"{visit['clinic_name']}, {visit['clinic_address']}"))
     event.add("status", STATUSES.get(visit["status"], "CONFIRMED"))
     event.add("class", "PRIVATE")
     event.add("organizer", _address(visit["clinic_id"], visit["clinic_name"]))
@@ -106,8 +107,13 @@ def _doctor(visit: Visit) -> str:
 def _address(thing_id: object, name: str) -> vCalAddress:
     """Name a party of a visit, without an address at which it could be reached."""
     address = vCalAddress(f"urn:uuid:{thing_id}")
-    address.params["CN"] = vText(name)
+    address.params["CN"] = vText(_plain(name))
     return address
+
+
+def _plain(text: str) -> str:
+    """Answer the text in one line; one control character in it would spoil the whole file."""
+    return CONTROLS.sub(" ", text)
 
 
 def _short(name: str) -> str:

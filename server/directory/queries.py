@@ -64,33 +64,36 @@ def clinic_names() -> Subquery:
 
 def visit_types() -> Subquery:
     """One row a visit type that is offered: length, buffers, grid, horizon, limits, price."""
-    return (
-        select(
-            VisitType.visit_type_id,
-            VisitType.practice_id,
-            VisitType.name.label("visit_type_name"),
-            VisitType.length_minutes,
-            VisitType.buffer_before_minutes,
-            VisitType.buffer_after_minutes,
-            VisitType.interval_minutes,
-            VisitType.offset_minutes,
-            VisitType.from_opening,
-            VisitType.notice_minutes,
-            VisitType.horizon_days,
-            VisitType.business_days,
-            VisitType.capacity,
-            VisitType.day_visits,
-            VisitType.day_minutes,
-            VisitType.week_visits,
-            VisitType.week_minutes,
-            VisitType.price,
-            VisitType.follow_up_days,
-            VisitType.follow_up_price,
-            VisitType.is_default,
-        )
-        .where(~VisitType.retired)
-        .subquery("visit_types")
-    )
+    every = every_visit_type()
+    return select(every).where(~every.c.retired).subquery("visit_types")
+
+
+def every_visit_type() -> Subquery:
+    """The same with those that are `retired`: visits of them are still booked."""
+    return select(
+        VisitType.visit_type_id,
+        VisitType.practice_id,
+        VisitType.name.label("visit_type_name"),
+        VisitType.length_minutes,
+        VisitType.buffer_before_minutes,
+        VisitType.buffer_after_minutes,
+        VisitType.interval_minutes,
+        VisitType.offset_minutes,
+        VisitType.from_opening,
+        VisitType.notice_minutes,
+        VisitType.horizon_days,
+        VisitType.business_days,
+        VisitType.capacity,
+        VisitType.day_visits,
+        VisitType.day_minutes,
+        VisitType.week_visits,
+        VisitType.week_minutes,
+        VisitType.price,
+        VisitType.follow_up_days,
+        VisitType.follow_up_price,
+        VisitType.is_default,
+        VisitType.retired,
+    ).subquery("every_visit_type")
 
 
 def verified_doctors() -> Subquery:

@@ -85,7 +85,14 @@ _WANTED = Practice.practice_id == bindparam("practice")
 FIND_SEEN = sql(_PRACTICE.where(_WANTED, _SEEN))
 FIND_EDITED = sql(_PRACTICE.where(_WANTED, _EDITED))
 FIND_OF_TYPE = sql(
-    _PRACTICE.add_columns(VisitType.visit_type_id, VisitType.revision)
+    _PRACTICE.add_columns(
+        VisitType.visit_type_id,
+        VisitType.revision,
+        VisitType.length_minutes,
+        VisitType.buffer_before_minutes,
+        VisitType.buffer_after_minutes,
+        VisitType.capacity,
+    )
     .join(VisitType, VisitType.practice_id == Practice.practice_id)
     .where(VisitType.visit_type_id == bindparam("visit_type"), _EDITED)
 )
@@ -137,14 +144,17 @@ async def create(tx: Transaction, practice_id: UUID, rules: Rules, currency: str
     practice = await tx.one(FIND_EDITED, practice=practice_id)
     if practice is None:
         raise NotFound("There is no such practice.")
-    check_price((rules.price, currency), practice["currency_code"], "rules.price")
+    _check_prices(rules, currency, practice["currency_code"])
     await _leave_default(tx, practice, rules, None)
     row = await tx.one(INSERT, practice=practice_id, **rules.values())
     return _saved(tx, "visit_type.created", practice, row)
 
 
 async def find(tx: Transaction, visit_type_id: UUID) -> Record:
-    """Read the practice and the revision of a visit type that the caller may edit, or NotFound."""
+    """Read a visit type that the caller may edit, or NotFound.
+
+    It is the practice, the revision, and what a visit takes: length, buffers and seats.
+    """
     row = await tx.one(FIND_OF_TYPE, visit_type=visit_type_id)
     if row is None:
         raise NotFound("There is no such visit type.")
@@ -156,7 +166,7 @@ async def replace(tx: Transaction, old: Record, rules: Rules, currency: str) -> 
 
     Raises InvalidField for a price that is not in the clinic's currency.
     """
-    check_price((rules.price, currency), old["currency_code"], "rules.price")
+    _check_prices(rules, currency, old["currency_code"])
     await _leave_default(tx, old, rules, old["visit_type_id"])
     row = await tx.one(UPDATE, visit_type=old["visit_type_id"], **rules.values())
     return _saved(tx, "visit_type.changed", old, row)
@@ -169,6 +179,11 @@ async def of_practice(
     if await tx.one(FIND_SEEN, practice=practice_id) is None:
         raise NotFound("There is no such practice.")
     return await LIST.page(tx, practice=practice_id, after=after, limit=limit)
+
+
+def _check_prices(rules: Rules, given: str, currency: str) -> None:
+    check_price((rules.price, given), currency, "rules.price")
+    check_price((rules.follow_up_price, given), currency, "rules.follow_up.price")
 
 
 async def _leave_default(

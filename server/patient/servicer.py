@@ -1,5 +1,6 @@
 """PatientService: messages in, messages out."""
 
+import re
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,8 @@ from server.core.paging import Pager
 from server.patient import service
 
 Context = grpc.aio.ServicerContext[Any, Any]
+# As the contract has it for accounts.
+_NAME = re.compile(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*")
 _RELATIONS = wire.EnumNames(dependant_pb2.Relation)
 
 
@@ -30,8 +33,8 @@ class PatientServicer(patient_service_pb2_grpc.PatientServiceServicer):
         caller, born = rpc.caller(), wire.to_optional_date(request, "birth_date")
         if born and born > self._db.clock.now().date():
             raise InvalidField("birth_date", "must not be in the future")
-        if not request.full_name.strip():
-            raise InvalidField("full_name", "must not be blank")
+        if not _NAME.fullmatch(request.full_name.strip()):
+            raise InvalidField("full_name", "must be a name: some letters, all in one line")
         async with self._db.transaction(caller, once=request, lock=service.lock(caller)) as tx:
             row = await service.add(
                 tx,

@@ -76,6 +76,7 @@ _READ = sql(
         _practice.c.time_zone,
         QueueDay.late_minutes,
         QueueDay.late_time,
+        QueueDay.last_token,
         QueueSetting.no_show_grace_minutes,
         *_ENTRY,
     )
@@ -234,13 +235,12 @@ async def read(tx: Transaction, practice_id: UUID, *, zone: ZoneInfo | None = No
     first = rows[0]
     practice = _practice_of(first)
     late = Late(first["late_minutes"], first["late_time"]) if first["late_time"] else None
-    grace = first["no_show_grace_minutes"]
     entries = _shared([_entry(row) for row in rows if row["appointment_id"]])
     return Queue(
         practice,
         practice.today(tx.now),
         late,
-        GRACE_MINUTES if grace is None else grace,
+        _grace_minutes(first),
         tuple(sorted(entries, key=_place)),
     )
 
@@ -273,6 +273,14 @@ def _practice_of(row: asyncpg.Record) -> Practice:
     return Practice(
         row["practice_id"], row["clinic_id"], row["doctor_id"], ZoneInfo(row["time_zone"])
     )
+
+
+def _grace_minutes(row: asyncpg.Record) -> int:
+    """Answer what the practice chose; else nobody is marked until the desk is at work."""
+    chosen: int | None = row["no_show_grace_minutes"]
+    if chosen is not None:
+        return chosen
+    return GRACE_MINUTES if row["last_token"] else 0
 
 
 def _entry(row: asyncpg.Record) -> Entry:

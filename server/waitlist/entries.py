@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from server.availability.hours import local_day
 from server.core.access import Caller
 from server.core.db import Lock, Transaction, refusing, sql
 from server.core.errors import (
@@ -103,6 +105,7 @@ FIND_PRACTICE = sql(
         _PRACTICE.c.practice_id.label("wanted_practice_id"),
         _PRACTICE.c.clinic_id.label("wanted_clinic_id"),
         _PRACTICE.c.doctor_id.label("wanted_doctor_id"),
+        _PRACTICE.c.time_zone,
     ).where(
         _PRACTICE.c.practice_id == bindparam("practice"),
         _PRACTICE.c.bookable,
@@ -158,7 +161,8 @@ async def join_practice(
     practice = await tx.one(FIND_PRACTICE, practice=practice_id, visit_type=visit_type_id)
     if practice is None:
         raise NotFound("There is no such practice or visit type.")
-    return await _join(tx, wish, **practice, visit_type_id=visit_type_id)
+    place = dict(practice.items())
+    return await _join(tx, wish, place.pop("time_zone"), **place, visit_type_id=visit_type_id)
 
 
 async def join_specialty(tx: Transaction, wish: Wish, specialty: str, city: str) -> asyncpg.Record:
@@ -169,7 +173,8 @@ async def join_specialty(tx: Transaction, wish: Wish, specialty: str, city: str)
         raise InvalidField("specialty", "must be the slug of a specialty")
     if place is None:
         raise InvalidField("city", "must be the slug of a city")
-    return await _join(tx, wish, specialty_id=found[specialty], city_id=place["city_id"])
+    ids = {"specialty_id": found[specialty], "city_id": place["city_id"]}
+    return await _join(tx, wish, place["time_zone"], **ids)
 
 
 async def find(tx: Transaction, entry_id: UUID) -> asyncpg.Record:
@@ -211,9 +216,10 @@ def record_read(tx: Transaction, rows: Sequence[asyncpg.Record]) -> None:
         tx.record_read("waitlist.read", clinic_id, clinic_id=clinic_id, patients=patients)
 
 
-async def _join(tx: Transaction, wish: Wish, **place: UUID | None) -> asyncpg.Record:
-    since = wish.from_date or (tx.now - timedelta(days=1)).date()
-    _check_dates(tx, since, wish)
+async def _join(tx: Transaction, wish: Wish, zone: str, **place: UUID | None) -> asyncpg.Record:
+    today = local_day(ZoneInfo(zone), tx.now)
+    since = wish.from_date or today
+    _check_dates(wish, since, today)
     counted = await tx.one(_COUNT, patient=wish.patient_id)
     if counted and counted["live"] >= MOST_LIVE:
         raise TooManyEntries
@@ -241,13 +247,13 @@ async def _join(tx: Transaction, wish: Wish, **place: UUID | None) -> asyncpg.Re
     return await find(tx, row["entry_id"])
 
 
-def _check_dates(tx: Transaction, since: date, wish: Wish) -> None:
-    """Refuse days that are over everywhere, or too far ahead."""
+def _check_dates(wish: Wish, since: date, today: date) -> None:
+    """Refuse days that are over where the patient would go, or too far ahead."""
     if wish.earliest > wish.latest:
         raise InvalidField("latest", "must not be before the earliest start")
-    if wish.until_date < since or wish.until_date < (tx.now - timedelta(days=1)).date():
+    if wish.until_date < max(since, today):
         raise InvalidField("until_date", "must be a day to come, not before from_date")
-    if wish.until_date > (tx.now + LONGEST).date():
+    if wish.until_date > today + LONGEST:
         raise InvalidField("until_date", "must be at most a year ahead")
 
 

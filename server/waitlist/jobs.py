@@ -6,6 +6,7 @@ without saying so. Each turn makes one offer, under the lock of the doctor's cal
 
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -126,6 +127,7 @@ WAITING = sql(
     )
     .order_by(WaitlistEntry.create_time, WaitlistEntry.entry_id)
     .limit(bindparam("limit", type_=Integer))
+    .offset(bindparam("place", type_=Integer))
 )
 _IDS = any_(bindparam("ids", type_=ARRAY(Uuid)))
 OVERDUE = sql(
@@ -213,15 +215,28 @@ async def _look_at(database: Database, practice_id: UUID) -> None:
     async with database.transaction(lock=lock, request_id=OFFER) as tx:
         if not await tx.run(TAKE_DUE, practice=practice_id):
             return
-        waiting = await tx.all(WAITING, practice=practice_id, limit=MOST_ASKED)
-        free = await _free_times(tx, practice_id, waiting)
-        found = first_fit(waiting, free, tx.now)
+        found = await _find(tx, practice_id)
         if found is None:
             return
-        entry, start = found
-        type_id = free[entry["visit_type_id"]].visit_type_id
+        entry, type_id, start = found
         await offers.place(tx, entry, practice_id=practice_id, visit_type_id=type_id, start=start)
         await tx.run(MARK, practice=practice_id)
+
+
+async def _find(tx: Transaction, practice_id: UUID) -> tuple[asyncpg.Record, UUID, datetime] | None:
+    """Answer the first entry for which there is a time, with its visit type and that time.
+
+    Entries are read in parts, to the last of them: whom nothing suits holds up nobody.
+    """
+    for place in count(step=MOST_ASKED):
+        waiting = await tx.all(WAITING, practice=practice_id, limit=MOST_ASKED, place=place)
+        free = await _free_times(tx, practice_id, waiting)
+        if found := first_fit(waiting, free, tx.now):
+            entry, start = found
+            return entry, free[entry["visit_type_id"]].visit_type_id, start
+        if len(waiting) < MOST_ASKED:
+            break
+    return None
 
 
 async def _free_times(

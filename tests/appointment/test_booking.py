@@ -10,6 +10,7 @@ import asyncpg
 import grpc
 import pytest
 
+from benchmarks.trips import recorded
 from server.core.clock import MovableClock
 from tests.counts import count
 from tests.refusal import Refusal, refused
@@ -278,25 +279,21 @@ async def test_the_database_itself_refuses_a_second_claim_of_a_time(
     assert violation.value.constraint_name == "claim_overlap"
 
 
-async def test_booking_takes_four_round_trips(live_world: World, monkeypatch: Any) -> None:
+async def test_booking_takes_four_round_trips(live_world: World) -> None:
     practice, patient = await live_world.practice(), await live_world.person()
-    trips: list[str] = []
-    _count_trips(monkeypatch, trips)
-    await live_world.book(patient, practice, practice.at(tomorrow(practice), 11))
-    assert len(trips) == 4, trips
+    with recorded() as sent:
+        await live_world.book(patient, practice, practice.at(tomorrow(practice), 11))
+    assert len(sent) == 4, sent
 
 
-async def test_booking_what_is_held_takes_four_round_trips(
-    live_world: World, monkeypatch: Any
-) -> None:
+async def test_booking_what_is_held_takes_four_round_trips(live_world: World) -> None:
     practice, patient = await live_world.practice(), await live_world.person()
     start = practice.at(tomorrow(practice), 11)
     fields = {"request_id": uuid4(), "practice_id": practice.practice_id, "start_time": start}
     held = (await live_world.call("HoldSlot", patient, **fields)).hold
-    trips: list[str] = []
-    _count_trips(monkeypatch, trips)
-    await live_world.book(patient, practice, start, hold_id=held.hold_id)
-    assert len(trips) == 4, trips
+    with recorded() as sent:
+        await live_world.book(patient, practice, start, hold_id=held.hold_id)
+    assert len(sent) == 4, sent
 
 
 async def _outcome(world: World, patient: Person, practice: PracticeOf, start: datetime) -> str:
@@ -305,14 +302,3 @@ async def _outcome(world: World, patient: Person, practice: PracticeOf, start: d
     except grpc.aio.AioRpcError as error:
         return Refusal(error).reason
     return "BOOKED"
-
-
-def _count_trips(monkeypatch: Any, trips: list[str]) -> None:
-    for name in ("execute", "fetch", "fetchrow", "executemany"):
-        original = getattr(asyncpg.Connection, name)
-
-        def counted(self: Any, query: str, *args: Any, _original: Any = original, **kw: Any) -> Any:
-            trips.append(query[:60])
-            return _original(self, query, *args, **kw)
-
-        monkeypatch.setattr(asyncpg.Connection, name, counted)

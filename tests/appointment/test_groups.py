@@ -7,13 +7,19 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from sqlalchemy import Boolean, column, func, select, table
 
+from server.appointment import booking
+from server.availability import service as availability
 from server.core.clock import MovableClock
+from server.core.db import sql
 from tests.counts import count
 from tests.refusal import Refusal, refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
 HALF_HOUR = timedelta(minutes=30)
+_LOCKS = table("pg_locks", column("granted", Boolean))
+WAITING = sql(select(func.count().label("n")).select_from(_LOCKS).where(~_LOCKS.c.granted))
 
 
 @pytest.fixture
@@ -191,3 +197,21 @@ async def test_racing_patients_never_take_more_seats_than_there_are(
     outcomes = await asyncio.gather(*map(attempt, patients))
     assert outcomes.count("BOOKED") == 5
     assert set(outcomes) == {"BOOKED", "SLOT_TAKEN"}
+
+
+async def test_a_seat_that_is_left_for_another_doctor_ends_no_session_that_is_joined_meanwhile(
+    live_world: World,
+) -> None:
+    world = live_world
+    camp, elsewhere = await world.practice(capacity=3, interval_minutes=10), await world.practice()
+    start, other, leaver = camp.at(tomorrow(camp), 10), await world.person(), await world.person()
+    seat = (await hold(world, leaver, camp, start)).hold_id
+    lock, once = availability.lock_by_practice(camp.practice_id), "a test"
+    async with world.db.transaction(other.caller, lock=lock, request_id=once) as tx:
+        joined = {"practice_id": camp.practice_id, "visit_type_id": None, "start": start}
+        await booking.book(tx, other.user_id, **joined, reason="")
+        leaving = asyncio.create_task(world.book(leaver, elsewhere, start, hold_id=seat))
+        while not leaving.done() and not (await tx.all(WAITING))[0]["n"]:
+            pass
+    await leaving
+    await taken(world.book(await world.person(), camp, start + HALF_HOUR / 3))

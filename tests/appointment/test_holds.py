@@ -135,6 +135,17 @@ async def test_a_live_hold_keeps_its_promise_when_the_notice_begins(
     await world.book(patient, practice, start, hold_id=held.hold_id)
 
 
+async def test_holding_again_breaks_no_promise(world: World, clock: MovableClock) -> None:
+    practice, holder = await world.practice(notice_minutes=60), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    clock.set(start - timedelta(minutes=62))
+    held = await hold(world, holder, practice, start)
+    clock.advance(timedelta(minutes=5))
+    refusal = await refused(hold(world, holder, practice, start))
+    assert (refusal.reason, refusal.metadata["rule"]) == ("NOT_BOOKABLE", "NOTICE")
+    await world.book(holder, practice, start, hold_id=held.hold_id)
+
+
 async def test_an_expired_hold_promises_nothing(world: World, clock: MovableClock) -> None:
     practice, patient = await world.practice(notice_minutes=120), await world.person()
     start = practice.at(tomorrow(practice), 10)

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from google.type import money_pb2
 from sqlalchemy import Boolean, column, func, select, table
 
+from carelane.availability.v1 import visit_type_pb2
 from launch.postgres import EmbeddedPostgres
 from server.appointment import booking, holding, paying, progress
 from server.appointment.refusals import SlotTaken, TooLate
@@ -122,6 +124,22 @@ async def test_what_has_expired_is_not_extended(
     clock.advance(TEN)
     with pytest.raises(TooLate):
         await extend(worker, visit)
+
+
+async def test_a_visit_of_what_is_retired_meanwhile_is_booked_when_it_is_paid(
+    world: World, worker: Database
+) -> None:
+    practice, _, _, visit = await prepared(world)
+    rules = visit_type_pb2.BookingRules(
+        name="Consultation",
+        length_minutes=30,
+        horizon_days=60,
+        price=money_pb2.Money(currency_code="INR", units=500),
+        retired=True,
+    )
+    kept = {"visit_type_id": practice.visit_type_id, "request_id": uuid4()}
+    await world.call("UpdateVisitType", practice.doctor, rules=rules, **kept)
+    assert (await settle(worker, visit))["status"] == "booked"
 
 
 async def test_a_late_payment_books_a_time_that_is_still_free(

@@ -80,6 +80,18 @@ async def test_a_patient_cannot_cancel_once_it_has_begun_but_the_clinic_can(
     await booked.call("CancelAppointment", booked.practice.owner)
 
 
+async def test_a_patient_who_is_called_early_cancels_no_more_but_the_clinic_may(
+    booked: Booked, clock: MovableClock
+) -> None:
+    clock.set(booked.start - timedelta(hours=1))
+    visit = {"appointment_id": booked.visit.appointment_id}
+    for step in ("CheckIn", "StartConsultation"):
+        await booked.world.call(step, booked.practice.doctor, request_id=uuid4(), **visit)
+    refusal = await refused(booked.call("CancelAppointment", booked.patient))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_LATE")
+    await booked.call("CancelAppointment", booked.practice.owner)
+
+
 async def test_a_completed_visit_is_paid(booked: Booked, clock: MovableClock) -> None:
     clock.set(booked.start)
     done = await booked.call("CompleteAppointment", booked.practice.doctor)

@@ -11,6 +11,7 @@ from google.type import money_pb2
 
 from carelane.availability.v1 import visit_type_pb2
 from carelane.patient.v1 import dependant_pb2
+from server.availability.hours import Rule, Window
 from server.core import wire
 from server.core.clock import MovableClock
 from tests.counts import count
@@ -133,6 +134,19 @@ async def test_a_series_is_at_the_same_local_time_when_clocks_change(
     assert booked[0].series_id
 
 
+async def test_a_series_is_at_no_other_time_where_the_clocks_jump_over_its_own(
+    world: World, clock: MovableClock
+) -> None:
+    always = tuple(Rule(weekday, Window(0, 0)) for weekday in range(1, 8))
+    practice = await world.practice(zone="America/New_York", rules=always)
+    clock.set(datetime(2027, 2, 27, 12, tzinfo=UTC))
+    start = datetime(2027, 3, 7, 2, 30, tzinfo=practice.zone)
+    refusal = await refused(series(world, await world.person(), practice, start_time=start))
+    assert (refusal.reason, refusal.metadata["rule"]) == ("NOT_BOOKABLE", "OFF_GRID")
+    assert list(refusal.fields) == ["visits[1].start_time"]
+    assert refusal.metadata["start_time"] == "2027-03-14T03:00:00-04:00"
+
+
 async def test_of_a_series_all_are_booked_or_none(world: World) -> None:
     practice, patient = await world.practice(), await world.person()
     start = practice.at(tomorrow(practice), 10)
@@ -180,12 +194,50 @@ async def test_the_first_follow_up_within_a_week_is_free(world: World, clock: Mo
     assert second.price.units == 500
 
 
+async def test_a_visit_that_its_patient_can_still_cancel_has_no_follow_up(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    start = practice.at(tomorrow(practice, clock.now()), 10)
+    first = await world.book(patient, practice, start)
+    more = {"follows_appointment_id": first.appointment_id}
+    change = {"request_id": uuid4(), "appointment_id": first.appointment_id}
+    clock.set(start - HALF_HOUR)
+    await world.call("CheckIn", practice.owner, **change)
+    refusal = await refused(world.book(patient, practice, start + DAY, **more))
+    assert list(refusal.fields) == ["follows_appointment_id"]
+    await world.call("StartConsultation", practice.owner, **change)
+    assert (await world.book(patient, practice, start + DAY, **more)).price.units == 0
+
+
 async def test_a_follow_up_after_a_week_has_its_price(world: World, clock: MovableClock) -> None:
     practice, patient = await world.practice(), await world.person()
     first = await seen(world, patient, practice, clock)
     start = practice.at(tomorrow(practice, clock.now()), 10) + 7 * DAY
     late = await world.book(patient, practice, start, follows_appointment_id=first.appointment_id)
     assert (late.price.units, late.follows_appointment_id) == (500, first.appointment_id)
+
+
+async def test_a_patient_moves_no_free_follow_up_out_of_its_week_but_the_clinic_may(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    first = await seen(world, patient, practice, clock)
+    start = practice.at(tomorrow(practice, clock.now()), 10)
+    more = {"follows_appointment_id": first.appointment_id}
+    free = await world.book(patient, practice, start + 5 * DAY, **more)
+    usual = await world.book(patient, practice, start + 4 * DAY, **more)
+
+    async def move(person: Person, visit: Any, to: datetime) -> None:
+        which = {"request_id": uuid4(), "appointment_id": visit.appointment_id}
+        await world.call("RescheduleAppointment", person, **which, start_time=to)
+
+    refusal = await refused(move(patient, free, start + 7 * DAY))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_LATE")
+    await move(patient, free, start + 6 * DAY)
+    await move(practice.doctor, free, start + 8 * DAY)
+    await move(patient, free, start + 9 * DAY)
+    await move(patient, usual, start + 7 * DAY)
 
 
 async def set_follow_up(world: World, practice: PracticeOf, **terms: Any) -> Any:
@@ -229,6 +281,18 @@ async def test_a_follow_up_has_a_price_in_the_currency_of_the_visit(world: World
     assert list(refusal.fields) == ["rules.follow_up.price"]
     refusal = await refused(set_follow_up(world, practice, days=-1))
     assert list(refusal.fields) == ["rules.follow_up.days"]
+
+
+@pytest.mark.parametrize(("units", "nanos"), [(-1, 0), (0, -10_000_000), (1, 1_000_000)])
+async def test_a_follow_up_has_a_price_that_can_be_paid(
+    world: World, units: int, nanos: int
+) -> None:
+    price = money_pb2.Money(currency_code="INR", units=units, nanos=nanos)
+    refusal = await refused(set_follow_up(world, await world.practice(), days=7, price=price))
+    assert (refusal.code, list(refusal.fields)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        ["rules.follow_up.price"],
+    )
 
 
 async def test_a_follow_up_of_a_follow_up_is_not_free(world: World, clock: MovableClock) -> None:

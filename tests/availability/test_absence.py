@@ -292,6 +292,7 @@ async def test_holidays_that_strand_visits_are_refused_unless_allowed(
     refusal = await refused(keep(world, practice.owner, practice, request_id=once))
     assert refusal.reason == "STRANDS_APPOINTMENTS"
     assert list(refusal.fields) == ["observed"]
+    assert refusal.text.startswith("1 booked visit would be outside")
     allowed = {"request_id": once, "allow_stranded": True}
     first = await keep(world, practice.owner, practice, **allowed)
     assert await keep(world, practice.owner, practice, **allowed) == first
@@ -304,6 +305,8 @@ async def test_holidays_that_strand_visits_are_refused_unless_allowed(
         ({"country_code": "in"}, "country_code"),
         ({"subdivision": "QQ"}, "subdivision"),
         ({"open_on": ["x"] * 2}, "open_on"),
+        ({"open_on": ["Christmas", "Christmas Day"]}, "open_on[1]"),
+        ({"open_on": ["Easter Monday"]}, "open_on[0]"),
     ],
 )
 async def test_holidays_that_do_not_exist_are_named(
@@ -322,6 +325,18 @@ async def test_the_year_of_holidays_is_one_that_is_known(world: World) -> None:
     assert list(refusal.fields) == ["year"]
     far = await world.call("GetPublicHolidays", practice.owner, **(asked | {"year": 2060}))
     assert "Republic Day" in {each.name for each in far.public_holidays.holidays}
+
+
+async def test_a_holiday_by_the_moon_is_switched_off_in_years_that_only_estimate_it(
+    world: World,
+) -> None:
+    practice = await world.practice()
+    for switched_off in ("Eid al-Fitr", "Eid al-Fitr (estimated)"):
+        await keep(world, practice.owner, practice, open_on=[switched_off])
+        asked = {"clinic_id": practice.clinic_id, "year": 2029}
+        shown = await world.call("GetPublicHolidays", practice.owner, **asked)
+        names = [each.name for each in shown.public_holidays.holidays if each.open]
+        assert names == ["Eid al-Fitr (estimated)"]
 
 
 def test_a_day_with_two_holidays_is_open_when_both_are_switched_off() -> None:

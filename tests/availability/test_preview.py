@@ -12,7 +12,7 @@ from carelane.availability.v1 import visit_type_pb2
 from server.core import wire
 from server.core.clock import MovableClock
 from tests.availability.test_availability import override, rule, set_hours, slots
-from tests.availability.test_visit_types import rules
+from tests.availability.test_visit_types import create, rules
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
@@ -129,6 +129,30 @@ async def test_a_visit_type_is_previewed_with_all_that_it_changes(world: World) 
         found = await preview(world, practice.doctor, practice, **asked)
         assert (found.stranded_count, found.removed_count) == (stranded, removed)
     assert len(await slots(world, practice, from_date=day, days=1)) == 15
+
+
+async def test_a_retired_visit_type_is_previewed_as_it_would_come_back(world: World) -> None:
+    practice = await world.practice()
+    made = await create(world, practice.doctor, practice, rules=rules(retired=True))
+    back = pb.VisitTypeChange(visit_type_id=made.visit_type_id, rules=rules())
+    asked = {"from_date": tomorrow(practice), "days": 1}
+    found = await preview(world, practice.doctor, practice, visit_type=back, **asked)
+    assert (found.stranded_count, found.removed_count, found.added_count) == (0, 0, 24)
+    assert len(found.added_slots) == 24
+
+
+async def test_visits_of_a_retired_visit_type_are_stranded_like_any_other(world: World) -> None:
+    practice = await world.practice()
+    await world.book(await world.person(), practice, practice.at(tomorrow(practice), 16, 30))
+    edit = {"visit_type_id": practice.visit_type_id}
+    retired = rules(length_minutes=30, retired=True)
+    await world.call("UpdateVisitType", practice.doctor, request_id=uuid4(), **edit, rules=retired)
+    longer = {**edit, "rules": rules(length_minutes=45)}
+    refusal = await refused(
+        world.call("UpdateVisitType", practice.doctor, request_id=uuid4(), **longer)
+    )
+    assert refusal.reason == "STRANDS_APPOINTMENTS"
+    assert list(refusal.fields) == ["rules.length_minutes"]
 
 
 async def test_a_visit_type_that_visits_do_not_fit_is_refused_unless_allowed(world: World) -> None:

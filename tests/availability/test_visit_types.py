@@ -15,7 +15,7 @@ from server.core.clock import MovableClock
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World, tomorrow
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 INR_300 = money_pb2.Money(currency_code="INR", units=300)
 
 
@@ -82,6 +82,22 @@ async def test_an_edit_replaces_the_rules_and_raises_the_etag(world: World) -> N
         world.call("UpdateVisitType", practice.doctor, **(changed | {"request_id": uuid4()}))
     )
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+
+
+async def test_a_visit_of_what_is_retired_can_be_moved_by_both_sides(world: World) -> None:
+    practice, patient = await world.practice(), await world.person()
+    made = await create(world, practice.doctor, practice)
+    start, kind = practice.at(tomorrow(practice), 10), {"visit_type_id": made.visit_type_id}
+    visit = await world.book(patient, practice, start, **kind)
+    made.rules.retired = True
+    edit = {"visit_type_id": made.visit_type_id, "rules": made.rules, "request_id": uuid4()}
+    await world.call("UpdateVisitType", practice.doctor, **edit)
+    refusal = await refused(world.book(await world.person(), practice, start + HOUR, **kind))
+    assert refusal.code is grpc.StatusCode.NOT_FOUND
+    for by, to in ((patient, start + HOUR), (practice.owner, start)):
+        fields = {"appointment_id": visit.appointment_id, "start_time": to, "request_id": uuid4()}
+        moved = (await world.call("RescheduleAppointment", by, **fields)).appointment
+        assert moved.start_time.seconds == int(to.timestamp())
 
 
 async def test_a_practice_has_one_default_and_what_is_retired_is_not_offered(world: World) -> None:

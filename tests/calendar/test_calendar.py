@@ -289,3 +289,16 @@ async def test_text_is_escaped_and_folded(world: World) -> None:
     (event,) = calendar.of_kind("VEVENT")
     assert event.properties["SUMMARY"].text() == f"{name}: Dr. Meera Nair"
     assert event.properties["LOCATION"].text() == "Lakeside Clinic, 1 Lake Road, Kochi"
+
+
+async def test_control_characters_spoil_no_file(world: World) -> None:
+    practice = await world.practice(name="Visit\x0b\x7f\r\nX-ODD:1")
+    patient = await world.person(name="Zo\x07\x85\u2028e M\x1buller")
+    visit = await world.book(patient, practice, practice.at(tomorrow(practice), 10))
+    file = await Visited(world, practice, patient, visit).file(patient)
+    event = only_event(file)
+    assert event["SUMMARY"] == "Visit X-ODD:1: Dr. Meera Nair"
+    assert event["ATTENDEE"].params["CN"] == "Zo e M uller"
+    assert file.splitlines() == file.removesuffix("\r\n").split("\r\n")
+    made = await rotate(world, practice.doctor)
+    assert only_event(await feed(world, made.token))["SUMMARY"] == "Visit X-ODD:1: Zo e M."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launch.seed.people import DEMO_PASSWORD
-from tests.running import READY, Up, left, up
+from tests.running import CARELANE, READY, Up, left, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,6 +169,30 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
             assert f"(pid {os.getpid()})" in refused.said
             assert "Traceback" not in refused.said
     assert not (folder / "postgres").exists()
+
+
+def test_a_file_of_settings_names_the_folder_and_the_ports(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        address = f"HTTP_ADDRESS=127.0.0.1:{port}\nGRPC_ADDRESS=127.0.0.1:{port - 1}\n"
+        (tmp_path / ".env").write_text(f"CARELANE_FOLDER=elsewhere\n{address}")
+        named = {"CARELANE_FOLDER", "HTTP_ADDRESS", "GRPC_ADDRESS"}
+        run = subprocess.run(
+            [CARELANE, "up"],
+            check=False,
+            cwd=tmp_path,
+            env={name: os.environ[name] for name in os.environ.keys() - named},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert run.returncode == 1
+    assert f"Port {port}, which REST needs, is taken by" in " ".join(
+        (run.stdout + run.stderr).split()
+    )
+    assert (tmp_path / "elsewhere").is_dir()
 
 
 def test_an_older_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:

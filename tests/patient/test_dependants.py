@@ -77,6 +77,8 @@ async def test_a_repeated_request_adds_once(world: World) -> None:
     [
         ("full_name", ""),
         ("full_name", "  "),
+        ("full_name", "Kiran\r\nRao"),
+        ("full_name", "Kiran\x07"),
         ("relation", 0),
         ("request_id", "7"),
         ("birth_date", date(2199, 1, 1)),

@@ -119,6 +119,16 @@ async def test_the_queue_shows_the_whole_day_in_order(day: Day, clock: MovableCl
     assert (queue.late_minutes, queue.no_show_grace_minutes) == (0, 30)
 
 
+async def test_a_queue_shows_a_grace_only_where_somebody_is_marked(day: Day) -> None:
+    visit = await day.book()
+    assert (await day.queue()).no_show_grace_minutes == 0
+    practice = {"practice_id": day.practice.practice_id}
+    late = await day.call("RunningLate", **practice, late_minutes=10)
+    assert late.queue.no_show_grace_minutes == 0
+    await day.check_in(visit)
+    assert (await day.queue()).no_show_grace_minutes == 30
+
+
 async def test_a_patient_sees_their_own_place_alone(day: Day) -> None:
     patients = [await day.world.person() for _ in range(4)]
     visits = [await day.book(patient, number=n) for n, patient in enumerate(patients)]

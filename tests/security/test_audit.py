@@ -42,12 +42,12 @@ NOT_AUDITED = {"carelane.auth.v1.AuthService.RefreshToken"}
 class Walk:
     """Calls of the whole platform, each with the number of audit rows that it left."""
 
-    def __init__(self, app: App, owner: Any, clock: MovableClock) -> None:
+    def __init__(self, app: App, owner: Any, clock: MovableClock, began: UUID) -> None:
         self.app = app
         self.owner = owner
         self.clock = clock
         self.left: dict[str, int] = {}
-        self._began = clock.now()
+        self._began = began
         self._channel = InProcessChannel(app.registry)
 
     async def call(self, name: str, token: str = "", /, **fields: Any) -> Any:
@@ -71,7 +71,7 @@ class Walk:
 
     async def audited_without_request(self) -> list[str]:
         """Answer the actions since the beginning whose rows do not name their request."""
-        query = "SELECT action FROM audit WHERE request_id IS NULL AND create_time > $1"
+        query = "SELECT action FROM audit WHERE request_id IS NULL AND audit_id > $1"
         return [row["action"] for row in await self.owner.fetch(query, self._began)]
 
     async def register(self, role: Any, name: str) -> tuple[str, UUID]:
@@ -100,7 +100,7 @@ async def walk(postgres: EmbeddedPostgres, owner: Any) -> AsyncIterator[Walk]:
     )
     await owner.execute("DELETE FROM outbox")
     async with apps.opened(settings, clock=clock, logger=log.logger("CRITICAL")) as app:
-        yield Walk(app, owner, clock)
+        yield Walk(app, owner, clock, await owner.fetchval("SELECT new_id()"))
 
 
 async def add_references(owner: Any) -> tuple[str, str]:

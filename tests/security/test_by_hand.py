@@ -3,8 +3,6 @@
 Each test speaks SQL as `carelane_app` in the name of somebody, as if no code stood before it.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,43 +11,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from launch.postgres import EmbeddedPostgres
 from tests.rows import NOW, Practice, add, add_doctor, add_person, add_practice, add_visit
+from tests.security.conftest import Hand
 
 DENIED = asyncpg.InsufficientPrivilegeError
 NOBODY: UUID | None = None
-
-
-class Hand:
-    """Statements as the server's role; `as_somebody` says in whose name."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    @asynccontextmanager
-    async def as_somebody(self, user_id: UUID | None) -> AsyncIterator[Any]:
-        """Run the block in a transaction of somebody's (None: nobody's) that is rolled back."""
-        transaction = self._connection.transaction()
-        await transaction.start()
-        try:
-            await self._connection.fetch(
-                "SELECT set_config('app.user', $1, true)", str(user_id or "")
-            )
-            yield self._connection
-        finally:
-            await transaction.rollback()
-
-    async def touched(self, user_id: UUID | None, statement: str, *values: Any) -> int:
-        """Answer how many rows a statement in somebody's name touches."""
-        async with self.as_somebody(user_id) as connection:
-            return int((await connection.execute(statement, *values)).rpartition(" ")[2])
-
-
-@pytest.fixture
-async def hand(postgres: EmbeddedPostgres) -> AsyncIterator[Hand]:
-    connection = await asyncpg.connect(postgres.app_dsn)
-    yield Hand(connection)
-    await connection.close()
 
 
 class Visit:

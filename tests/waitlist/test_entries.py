@@ -9,6 +9,8 @@ import pytest
 from google.type.timeofday_pb2 import TimeOfDay
 
 from carelane.waitlist.v1 import waitlist_pb2 as pb
+from server.core import wire
+from server.core.clock import MovableClock
 from server.waitlist.entries import MOST_LIVE
 from tests.refusal import refused
 from tests.world import Person, PracticeOf, World
@@ -49,6 +51,21 @@ async def test_a_patient_waits_for_a_practice(world: World, practice: PracticeOf
     assert entry.clinic_name == "Lakeside Clinic"
     assert not entry.HasField("offer")
     assert await mine(world, patient) == [entry]
+
+
+@pytest.mark.parametrize(("zone", "today"), [("Pacific/Honolulu", 1), ("Asia/Kolkata", 2)])
+async def test_who_names_no_first_day_waits_from_today_at_the_clinic(
+    world: World, clock: MovableClock, zone: str, today: int
+) -> None:
+    practice = await world.practice(zone=zone)
+    clock.set(datetime(2027, 6, 1, 19, tzinfo=UTC))
+    wish = {"practice_id": practice.practice_id}
+    entry = await join(world, await world.person(), **wish, until_date=date(2027, 6, 30))
+    assert wire.to_date(entry.from_date, "from_date") == date(2027, 6, today)
+    await join(world, await world.person(), **wish, until_date=date(2027, 6, today))
+    yesterday = date(2027, 6, today) - timedelta(days=1)
+    over = join(world, await world.person(), **wish, until_date=yesterday)
+    assert [*(await refused(over)).fields] == ["until_date"]
 
 
 async def test_a_person_waits_for_a_dependant(world: World, practice: PracticeOf) -> None:

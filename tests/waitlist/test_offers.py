@@ -246,6 +246,17 @@ async def test_hours_and_days_that_do_not_suit_are_passed_over(stage: Stage) -> 
     assert start_of((await stage.entry(early)).offer) == stage.at(10)
 
 
+async def test_however_many_wait_for_what_never_comes_others_are_offered_a_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_ASKED", 2)
+    evening = {"earliest": {"hours": 18}}
+    idle = [await stage.join(**evening) for _ in range(4)]
+    last = await stage.join()
+    await stage.work()
+    assert await stage.offered(*idle, last) == [False] * 4 + [True]
+
+
 async def test_who_has_another_visit_then_is_offered_another_time(stage: Stage) -> None:
     first = await stage.join(latest={"hours": 10})
     elsewhere = await stage.world.practice()

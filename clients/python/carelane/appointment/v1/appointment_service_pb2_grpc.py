@@ -285,9 +285,9 @@ class AppointmentServiceServicer:
 
     def CancelAppointment(self, request, context):
         """CancelAppointment calls a visit off and frees its time. The patient may
-        until it starts, or as long as the practice's cancel policy lets them; the
-        doctor and the clinic's staff may also later. Its payment is voided.
-        Atomic; idempotent by request_id.
+        until it starts or they are called, and as long as the practice's cancel
+        policy lets them; the doctor and the clinic's staff may also later. Its
+        payment is voided. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
         TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).

@@ -147,9 +147,9 @@ class AppointmentServiceStub:
     """
     CancelAppointment: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.CancelAppointmentRequest, _appointment_service_pb2.CancelAppointmentResponse]
     """CancelAppointment calls a visit off and frees its time. The patient may
-    until it starts, or as long as the practice's cancel policy lets them; the
-    doctor and the clinic's staff may also later. Its payment is voided.
-    Atomic; idempotent by request_id.
+    until it starts or they are called, and as long as the practice's cancel
+    policy lets them; the doctor and the clinic's staff may also later. Its
+    payment is voided. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
     TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -302,9 +302,9 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     """
     CancelAppointment: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.CancelAppointmentRequest, _appointment_service_pb2.CancelAppointmentResponse]  # type: ignore[assignment]
     """CancelAppointment calls a visit off and frees its time. The patient may
-    until it starts, or as long as the practice's cancel policy lets them; the
-    doctor and the clinic's staff may also later. Its payment is voided.
-    Atomic; idempotent by request_id.
+    until it starts or they are called, and as long as the practice's cancel
+    policy lets them; the doctor and the clinic's staff may also later. Its
+    payment is voided. Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
     TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).
@@ -532,9 +532,9 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_appointment_service_pb2.CancelAppointmentResponse, _abc.Awaitable[_appointment_service_pb2.CancelAppointmentResponse]]:
         """CancelAppointment calls a visit off and frees its time. The patient may
-        until it starts, or as long as the practice's cancel policy lets them; the
-        doctor and the clinic's staff may also later. Its payment is voided.
-        Atomic; idempotent by request_id.
+        until it starts or they are called, and as long as the practice's cancel
+        policy lets them; the doctor and the clinic's staff may also later. Its
+        payment is voided. Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATUS_CHANGE,
         TOO_LATE), INVALID_ARGUMENT (INVALID_FIELD, REQUEST_ID_REUSED).

@@ -782,7 +782,9 @@ class SetPublicHolidaysRequest(_message.Message):
     """Saves although visits are booked on the days that are closed by it."""
     @_builtins.property
     def open_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the holidays on which the clinic is open all the same."""
+        """Names, in English, of holidays there on which the clinic is open all the
+        same.
+        """
 
     def __init__(
         self,
@@ -1126,7 +1128,9 @@ class PublicHolidaysChange(_message.Message):
     """ISO 3166-2 code of a part of the country, without the country's."""
     @_builtins.property
     def open_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the holidays on which the clinic would be open all the same."""
+        """Names, in English, of holidays there on which the clinic would be open all
+        the same.
+        """
 
     def __init__(
         self,

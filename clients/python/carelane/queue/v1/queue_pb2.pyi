@@ -177,7 +177,9 @@ class Queue(_message.Message):
     late_minutes: _builtins.int
     """How many minutes the doctor is behind, as last said; 0 for on time."""
     no_show_grace_minutes: _builtins.int
-    """After how many minutes a patient who did not come is marked; 0 for never."""
+    """After how many minutes a patient who did not come is marked; 0 while nobody
+    is, such as before the first check-in where the practice chose nothing.
+    """
     @_builtins.property
     def local_date(self) -> _date_pb2.Date:
         """Today at the clinic."""
@@ -225,7 +227,9 @@ class QueueChange(_message.Message):
     late_minutes: _builtins.int
     """How many minutes the doctor is behind now."""
     no_show_grace_minutes: _builtins.int
-    """After how many minutes a patient who did not come is marked now."""
+    """After how many minutes a patient who did not come is marked now; 0 while
+    nobody is.
+    """
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
         """The instant for which expected waits are computed."""
