@@ -10,6 +10,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from bff import text_fields
 from bff.events import MEDIA_TYPE
 from bff.names import camel
+from bff.openapi import browser
 from bff.openapi.comments import comment
 from bff.openapi.problems import PROBLEMS, statuses
 from bff.openapi.rules import required
@@ -22,7 +23,10 @@ _ABOUT: Final = """\
 The REST interface of Carelane. Every operation makes one RPC of the platform's gRPC contract, and
 this document is derived from that contract.
 
-- Sign in with `POST /api/auth/login`; send the access token as `Authorization: Bearer …`.
+- Programs sign in with `POST /api/auth/login`; they send the access token as
+  `Authorization: Bearer …`.
+- Browsers sign in with `POST /api/session`; a cookie then holds the tokens. What changes something
+  carries the session's `csrfToken` as `X-CSRF-Token`, and comes from an origin that is known.
 - Names are lowerCamelCase, enums are full names, 64-bit integers are strings, times are RFC 3339
   in UTC. Lists, numbers, texts and booleans are always there, also when empty or zero.
 - Lists are paged: pass `nextPageToken` back as `pageToken` until it is empty.
@@ -60,9 +64,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted((schemas.components | PROBLEMS).items())),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
+            "securitySchemes": browser.SCHEMES,
         },
     }
 
@@ -82,14 +84,15 @@ def _tag(rpc: MethodDescriptor) -> str:
 
 def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
     summary, description = _words(rpc)
+    description = browser.WORDS.get(route.cookie, "") + description
     audiences = [*rpc.GetOptions().Extensions[access_pb2.access].audiences]
     may = ", ".join(_AUDIENCES[audience] for audience in audiences)
     operation: dict[str, Any] = {
-        "operationId": rpc.name[0].lower() + rpc.name[1:],
+        "operationId": rpc.name[0].lower() + rpc.name[1:] + ("WithCookie" if route.cookie else ""),
         "tags": [_tag(rpc)],
         "summary": summary,
         "description": f"{description}\n\nFor {may}. RPC `{rpc.full_name}`.".strip(),
-        "security": [] if access_pb2.AUDIENCE_ANYONE in audiences else [{"bearer": []}],
+        "security": browser.security(route, anyone=access_pb2.AUDIENCE_ANYONE in audiences),
         "responses": {
             str(route.status): _success(route, rpc, schemas),
             **statuses(route, comment(rpc.full_name), audiences),
@@ -114,6 +117,8 @@ def _words(rpc: MethodDescriptor) -> tuple[str, str]:
 
 def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
     schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
+    if route.cookie in {"open", "show"}:
+        schema = browser.answer(schemas.components[schema["$ref"].rsplit("/", 1)[-1]])
     return {
         "description": comment(rpc.output_type.full_name) or "Done.",
         "content": {_media_type(route, rpc): {"schema": schema}},

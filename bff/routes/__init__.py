@@ -18,11 +18,13 @@ from bff.routes import (
     practices,
     queues,
     reference,
+    session,
     waitlist,
 )
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
+    *session.ROUTES,
     *account.ROUTES,
     *factors.ROUTES,
     *me.ROUTES,

@@ -186,7 +186,8 @@ def test_refusals_name_the_reasons_of_the_contract() -> None:
     booking = operations()["bookAppointment"]
     assert "`SLOT_TAKEN`: The time is taken." in booking["responses"]["409"]["description"]
     assert "`REQUEST_ID_REUSED`" in booking["responses"]["422"]["description"]
-    assert booking["security"] == [{"bearer": []}]
+    assert booking["security"] == [{"bearer": []}, {"cookie": [], "csrf": []}]
+    assert operations()["listAppointments"]["security"] == [{"bearer": []}, {"cookie": []}]
     assert operations()["searchDoctors"]["security"] == []
 
 
@@ -218,13 +219,42 @@ def test_a_route_that_names_no_rpc_is_an_error_at_start(channel: Any) -> None:
 
 
 def strict(**values: Any) -> Settings:
-    return Settings(_env_file=None, environment="production", **values)  # type: ignore[call-arg]
+    """Settings of a BFF in production, sound but for these."""
+    sound = {"cors_origins": ORIGIN, "cookie_keys": "0123456789abcdef" * 2}
+    return Settings(_env_file=None, **({"environment": "production"} | sound | values))
 
 
 @pytest.mark.parametrize("origins", ["*", "http://app.example.com", "https://a.example, *"])
 def test_production_refuses_origins_that_are_not_exact_https(origins: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="origin"):
         strict(cors_origins=origins)
+
+
+def test_a_wildcard_is_no_origin_anywhere() -> None:
+    with pytest.raises(ValidationError, match="an origin is written like"):
+        Settings(_env_file=None, cors_origins="*")
+
+
+@pytest.mark.parametrize(
+    ("weak", "said"),
+    [
+        ({"cookie_keys": ""}, "COOKIE_KEYS is not set"),
+        ({"cookie_keys": "a" * 40}, "one of COOKIE_KEYS is repetitive"),
+        ({"insecure_cookies": True}, "INSECURE_COOKIES is on"),
+        ({"log_level": "DEBUG"}, "LOG_LEVEL is DEBUG"),
+    ],
+)
+def test_production_refuses_what_development_may_do(weak: dict[str, Any], said: str) -> None:
+    assert strict().in_production
+    with pytest.raises(ValidationError, match=said):
+        strict(**weak)
+    assert strict(**weak, environment="development")
+
+
+def test_a_short_cookie_key_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValidationError, match="COOKIE_KEYS must have 32 characters") as caught:
+        Settings(_env_file=None, cookie_keys=f"{'0123456789abcdef' * 2}, hunter2")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
