@@ -130,6 +130,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CSRF_TOKEN_WRONG: _ErrorReason.ValueType  # 92
     """A change with a session cookie lacks the session's CSRF token."""
+    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 80
+    """The key does not have the scope."""
+    ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 81
+    """The key was revoked."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -245,4 +249,8 @@ neither that of the platform nor one that it knows.
 """
 ERROR_REASON_CSRF_TOKEN_WRONG: ErrorReason.ValueType  # 92
 """A change with a session cookie lacks the session's CSRF token."""
+ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 80
+"""The key does not have the scope."""
+ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 81
+"""The key was revoked."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
