@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bff import docs, health, inbox, log
+from bff import docs, health, inbox, log, oauth
 from bff.cookies import Cookies
 from bff.edge import Edge
 from bff.gateway import Gateway
@@ -49,6 +49,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.routes += health.routes(channel, metrics, settings.monitors)
+    app.router.routes += oauth.routes(channel, settings.call_timeout, clock)
     if settings.docs:
         app.router.routes += docs.routes(ROUTES)
     if settings.mail_folder:
