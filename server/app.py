@@ -285,7 +285,7 @@ def _key_means(parts: Parts) -> KeyMeans:
         parts.secrets.tokens,
         parts.secrets.attempts,
         parts.pager,
-        SecretHashes(parts.settings.keys.derive("key secret")),
+        SecretHashes(parts.settings.keys_of_programs),
     )
 
 

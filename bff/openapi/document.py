@@ -86,7 +86,7 @@ def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[st
     summary, description = _words(rpc)
     description = browser.WORDS.get(route.cookie, "") + description
     audiences = [*rpc.GetOptions().Extensions[access_pb2.access].audiences]
-    may = ", ".join(_AUDIENCES[audience] for audience in audiences)
+    may = ", ".join(_AUDIENCES[audience] for audience in audiences) + _programs(rpc)
     operation: dict[str, Any] = {
         "operationId": rpc.name[0].lower() + rpc.name[1:] + ("WithCookie" if route.cookie else ""),
         "tags": [_tag(rpc)],
@@ -104,6 +104,13 @@ def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[st
     if route.takes_body:
         operation["requestBody"] = _body(route, rpc, schemas)
     return operation
+
+
+def _programs(rpc: MethodDescriptor) -> str:
+    """Say which scopes open an RPC to programs."""
+    scopes = rpc.GetOptions().Extensions[access_pb2.access].scopes
+    names = " or ".join(f"`{scope}`" for scope in scopes)
+    return f", and programs with the scope {names}" if names else ""
 
 
 def _words(rpc: MethodDescriptor) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Owners and managers keep the keys of their clinic, administrators those of the platform."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from carelane.key.v1 import key_pb2
 from server.key.secret import PREFIX, is_well_formed
 from tests.key.conftest import ADMIN, Keys
 from tests.refusal import refused
+from tests.world import World
 
 CODE = grpc.StatusCode
 
@@ -183,3 +185,20 @@ async def test_what_people_do_to_keys_is_written_down(keys: Keys) -> None:
     owner = str(keys.at.owner.user_id)
     assert entries == [(act, owner) for act in ("key.created", "key.rotated", "key.revoked")]
     assert made.secret not in str(found)
+
+
+async def test_of_rotations_at_once_each_waits_for_the_other(live_world: World) -> None:
+    keys = Keys(live_world, await live_world.practice())
+    made = await keys.make()
+    rotated = await asyncio.gather(*(keys.rotate(made, 5) for _ in range(6)))
+    accepted = [each for each in (made, *rotated) if await is_accepted(keys, each)]
+    assert len(accepted) == 2
+    assert made not in accepted
+
+
+async def is_accepted(keys: Keys, made: Any) -> bool:
+    try:
+        await keys.exchange(made)
+    except grpc.aio.AioRpcError as error:
+        return error.code() != CODE.UNAUTHENTICATED
+    return True
