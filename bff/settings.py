@@ -1,7 +1,6 @@
 """The settings of the BFF; a field in capitals is its environment variable."""
 
 import ipaddress
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -100,26 +99,30 @@ class Settings(BaseSettings):
     def _strong_in_production(self) -> Self:
         if self.environment != "production":
             return self
-        faults = [*self._weaknesses()]
+        faults = [fault for fault, holds in self._weaknesses().items() if holds]
         if faults:
             raise ValueError(f"too weak for production: {'; '.join(faults)}")
         return self
 
-    def _weaknesses(self) -> Iterator[str]:
-        if any(origin.startswith("http://") for origin in self.cors_origins):
-            yield "CORS_ORIGINS must be exact https origins in production"
-        if not self.cookie_keys:
-            yield "COOKIE_KEYS is not set"
-        if any(len({*key}) < SHORTEST_KEY // 4 for key in self.keys_of_cookies):
-            yield "one of COOKIE_KEYS is repetitive"
-        if self.insecure_cookies:
-            yield "INSECURE_COOKIES is on"
-        if self.mail_folder:
-            yield "MAIL_FOLDER must not be set in production"
-        if not (self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)):
-            yield "set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant"
-        if self.log_level == "DEBUG":
-            yield "LOG_LEVEL is DEBUG"
+    def _weaknesses(self) -> dict[str, bool]:
+        """Answer what production refuses, and whether it is so."""
+        joined = self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)
+        return {
+            "CORS_ORIGINS must be exact https origins": any(
+                origin.startswith("http://") for origin in self.cors_origins
+            ),
+            "COOKIE_KEYS is not set": not self.cookie_keys,
+            "one of COOKIE_KEYS is repetitive": any(
+                len({*key}) < SHORTEST_KEY // 4 for key in self.keys_of_cookies
+            ),
+            "INSECURE_COOKIES is on": self.insecure_cookies,
+            "TRUSTED_PROXIES and METRICS_NETWORKS must not be everybody": not all(
+                network.prefixlen for network in (*self.proxies, *self.monitors)
+            ),
+            "MAIL_FOLDER is set": bool(self.mail_folder),
+            "set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant": not joined,
+            "LOG_LEVEL is DEBUG": self.log_level == "DEBUG",
+        }
 
     @property
     def keys_of_cookies(self) -> tuple[str, ...]:

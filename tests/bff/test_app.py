@@ -15,10 +15,11 @@ import carelane
 from bff import serve
 from bff.app import create_app
 from bff.openapi.document import document
-from bff.operation import Operation
+from bff.operation import Operation, rpc_of
 from bff.route import Route
 from bff.routes import ROUTES
 from bff.settings import Settings
+from carelane.common.v1 import access_pb2
 
 # RPCs that are for programs: streams, and what only machines ask.
 NOT_OVER_REST: set[str] = set()
@@ -157,6 +158,15 @@ def test_every_rpc_has_a_route_and_every_route_an_rpc() -> None:
     assert routed == {rpc for rpc in contract() if rpc not in NOT_OVER_REST}
 
 
+def test_only_what_is_public_may_be_kept_by_others() -> None:
+    kept = [route for route in ROUTES if route.cache]
+    assert kept
+    for route in kept:
+        access = rpc_of(route).GetOptions().Extensions[access_pb2.access]
+        assert list(access.audiences) == [access_pb2.AUDIENCE_ANYONE], route.path
+        assert not route.cookie
+
+
 def test_every_operation_is_described_and_says_how_it_fails() -> None:
     for name, operation in operations().items():
         assert operation["summary"], name
@@ -244,6 +254,8 @@ def test_a_wildcard_is_no_origin_anywhere() -> None:
         ({"cookie_keys": "a" * 40}, "one of COOKIE_KEYS is repetitive"),
         ({"insecure_cookies": True}, "INSECURE_COOKIES is on"),
         ({"log_level": "DEBUG"}, "LOG_LEVEL is DEBUG"),
+        ({"trusted_proxies": "10.0.0.0/8, 0.0.0.0/0"}, "TRUSTED_PROXIES .* everybody"),
+        ({"metrics_networks": "::/0"}, "METRICS_NETWORKS must not be everybody"),
     ],
 )
 def test_production_refuses_what_development_may_do(weak: dict[str, Any], said: str) -> None:

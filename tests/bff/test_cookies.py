@@ -165,6 +165,18 @@ async def test_a_cookie_that_is_not_ours_counts_as_none_and_is_taken_away(
     assert (own.status_code, is_cleared(own)) == (401, True)
 
 
+def test_only_the_exception_for_plain_http_lacks_the_prefix_and_secure() -> None:
+    held = Held(SESSION, "access", 2**31, "refresh", 2**31)
+    usual, exception = (
+        Cookies([KEY], insecure=insecure).header(held, 2**31 - 60).decode()
+        for insecure in (False, True)
+    )
+    assert usual.startswith("__Host-carelane-session=")
+    assert usual.endswith("; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=60")
+    assert exception.startswith("carelane-session=")
+    assert exception.endswith("; Path=/; HttpOnly; SameSite=Strict; Max-Age=60")
+
+
 async def test_what_an_older_key_sealed_is_opened(web: httpx.AsyncClient, clinic: Clinic) -> None:
     older = Cookies([OLDER_KEY])
     headers = browser(X_CSRF_Token=older.csrf_token(SESSION)) | cookie(cookies=older)
