@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from sqlalchemy import bindparam, insert, update
 
+from carelane.admin.v1 import admin_service_pb2 as admin_pb
+from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.audit.v1 import audit_service_pb2 as audit_pb
@@ -34,6 +36,7 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.account.verified import VerifiedEmail
+from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.audit.servicer import AuditServicer
 from server.auth.attempts import Attempts
@@ -210,6 +213,9 @@ class World:
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(self.db, pager), registry
         )
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(self.db, pager), registry
+        )
         hashes = SecretHashes([b"a secret for the keys of tests"])
         means = Means(self.authenticator, self.tokens, attempts, pager, hashes)
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(self.db, means), registry)
@@ -222,6 +228,7 @@ class World:
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
             (audit_pb, audit_service_pb2_grpc.AuditServiceStub(self.channel)),
+            (admin_pb, admin_service_pb2_grpc.AdminServiceStub(self.channel)),
             (key_pb, key_service_pb2_grpc.KeyServiceStub(self.channel)),
             (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )

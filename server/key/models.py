@@ -16,7 +16,7 @@ class AccessKey(Base):
     __table_args__ = (
         CheckConstraint("cardinality(scopes) > 0", name="scopes"),
         CheckConstraint(
-            "CASE WHEN clinic_id IS NULL THEN scopes <@ ARRAY['audit.read']"
+            "CASE WHEN clinic_id IS NULL THEN scopes <@ ARRAY['audit.read', 'reports.read']"
             " ELSE scopes <@ ARRAY['availability.read', 'patients.read', 'schedule.read'] END",
             name="scopes_of_kind",
         ),

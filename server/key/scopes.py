@@ -17,7 +17,10 @@ PARTNER: Mapping[str, str] = MappingProxyType(
     }
 )
 SERVICE: Mapping[str, str] = MappingProxyType(
-    {"audit.read": "The audit of the whole platform, as a list and as an export."}
+    {
+        "audit.read": "The audit of the whole platform, as a list and as an export.",
+        "reports.read": "Figures of the platform: people, doctors, visits and revenue.",
+    }
 )
 
 

@@ -83,6 +83,16 @@ async def test_a_key_of_the_platform_reads_the_audit_and_no_visit(keys: Keys) ->
     assert refusal.reason == "SCOPE_MISSING"
 
 
+async def test_a_key_of_the_platform_reads_the_figures_of_administrators(keys: Keys) -> None:
+    await book(keys)
+    program = await keys.program("reports.read", by=ADMIN)
+    figures = await keys.world.call("GetAnalytics", program)
+    assert figures == await keys.world.call("GetAnalytics", ADMIN)
+    assert figures.analytics.user_count > 0
+    refusal = await refused(keys.world.call("ListAuditEntries", program))
+    assert refusal.reason == "SCOPE_MISSING"
+
+
 async def test_what_a_key_reads_is_written_down_with_the_key(keys: Keys) -> None:
     visit = await book(keys)
     program = await keys.program("schedule.read")
@@ -203,7 +213,7 @@ def scopes_of_the_contract() -> dict[str, set[str]]:
     """Answer the RPCs that each scope opens."""
     found: dict[str, set[str]] = {}
     pool = descriptor_pool.Default()
-    for domain in ("appointment", "availability", "audit", "key", "queue", "directory"):
+    for domain in ("admin", "appointment", "availability", "audit", "key", "queue", "directory"):
         service = pool.FindServiceByName(f"carelane.{domain}.v1.{domain.title()}Service")
         for method in service.methods:
             for scope in method.GetOptions().Extensions[access_pb2.access].scopes:

@@ -175,4 +175,4 @@ async def test_keys_are_kept_over_rest(keys: Keys, http: httpx.AsyncClient) -> N
     assert (await http.post(f"{path}/revoke", json=once, headers=header)).status_code == 200
     listed = await http.get(f"/api/keys?clinicId={keys.at.clinic_id}", headers=header)
     assert [key["keyId"] for key in listed.json()["keys"]] == [asked["keyId"]]
-    assert len((await http.get("/api/keys/scopes", headers=header)).json()["scopes"]) == 4
+    assert len((await http.get("/api/keys/scopes", headers=header)).json()["scopes"]) == 5

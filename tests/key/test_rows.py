@@ -101,6 +101,18 @@ async def test_a_key_of_the_platform_has_no_clinic_and_a_partner_s_no_platform(k
     assert await value(keys, Caller(key=Key(uuid4(), frozenset({"audit.read"}))), opens) is False
 
 
+async def test_figures_are_for_administrators_and_keys_that_may_read_them(keys: Keys) -> None:
+    count = "SELECT total FROM count_accounts(now(), now(), now())"
+    reports = calling(await keys.make("reports.read", by=ADMIN))
+    for caller in (ADMIN.caller, reports):
+        assert await value(keys, caller, count) > 0
+        assert await value(keys, caller, "SELECT app_reports()")
+    others = (await keys.make("audit.read", by=ADMIN), await keys.make())
+    for caller in (keys.at.owner.caller, Caller(), *map(calling, others)):
+        assert await value(keys, caller, count) == 0
+    assert await value(keys, reports, "SELECT count(*) FROM user_account") == 0
+
+
 @pytest.mark.parametrize(
     "lookup",
     [
