@@ -1,7 +1,9 @@
 """The web application: the route table, health, metrics and documentation behind the edge."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from time import time
 
 import grpc
 from fastapi import FastAPI
@@ -11,13 +13,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bff import docs, health, inbox, log
+from bff import docs, health, inbox, log, oauth
+from bff.cookies import Cookies
 from bff.edge import Edge
 from bff.gateway import Gateway
 from bff.limits import BodyLimit
 from bff.metrics import RequestMetrics
 from bff.problem import NO_PATH, Problem
 from bff.routes import ROUTES
+from bff.sessions import Sessions
 from bff.settings import Settings
 from bff.visit import visit_of
 
@@ -28,10 +32,12 @@ def create_app(
     *,
     logger: log.Logger | None = None,
     metrics: CollectorRegistry | None = None,
+    clock: Callable[[], float] = time,
 ) -> FastAPI:
     """Build the application over a channel, be it gRPC or in this process; it does not close it.
 
     `metrics` is the registry that /metrics shows; with none given the application has its own.
+    `clock` tells the time that cookies are judged by, in seconds since 1970.
     """
     logger = logger or log.logger(settings.log_level)
     metrics = metrics or CollectorRegistry()
@@ -43,6 +49,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.routes += health.routes(channel, metrics, settings.monitors)
+    app.router.routes += oauth.routes(channel, settings.call_timeout, clock)
     if settings.docs:
         app.router.routes += docs.routes(ROUTES)
     if settings.mail_folder:
@@ -50,6 +57,15 @@ def create_app(
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(
         Gateway, routes=ROUTES, channel=channel, timeout=settings.call_timeout, log=logger
+    )
+    app.add_middleware(
+        Sessions,
+        routes=ROUTES,
+        channel=channel,
+        cookies=Cookies(settings.keys_of_cookies, insecure=settings.insecure_cookies),
+        origins=settings.cors_origins,
+        https=settings.in_production,
+        clock=clock,
     )
     _wrap(app, settings, logger, RequestMetrics(metrics))
     return app
@@ -62,7 +78,10 @@ def _wrap(app: FastAPI, settings: Settings, logger: log.Logger, metrics: Request
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "x-request-id", "traceparent"],
+        allow_headers=[
+            *("authorization", "content-type", "x-csrf-token", "x-request-id", "traceparent")
+        ],
+        allow_credentials=True,
         expose_headers=["x-request-id", "retry-after"],
     )
     app.add_middleware(

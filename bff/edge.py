@@ -19,7 +19,9 @@ _ALWAYS: Final = {
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"content-security-policy": (
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     b"cache-control": b"no-store",
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")

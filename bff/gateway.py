@@ -16,6 +16,7 @@ from bff.names import camel
 from bff.operation import Operation, rpc_of, stubs
 from bff.problem import Problem, defect
 from bff.route import Route
+from bff.session_operation import SessionOperation
 from bff.visit import visit_of
 
 # The segments of a path; a parameter stands in braces, and may have an ending: `{token}.ics`.
@@ -41,6 +42,7 @@ class Resource:
         except ClientGone:
             return
         except Problem as problem:
+            visit_of(scope).refused_with = problem.reason
             await problem.response(visit_of(scope).request_id)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - a defect: written down, hidden from the client
             request_id = visit_of(scope).request_id
@@ -135,6 +137,8 @@ def _by_path(
 
 
 def _kind(route: Route) -> type[Operation]:
+    if route.cookie:
+        return SessionOperation
     if not rpc_of(route).server_streaming:
         return Operation
     return LineStream if route.text else EventStream

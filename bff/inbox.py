@@ -1,7 +1,9 @@
 """/inbox: the mails and text messages that a platform in development has written to a folder."""
 
 import asyncio
+import base64
 import email
+import hashlib
 import html
 import re
 from collections.abc import Iterator
@@ -20,17 +22,18 @@ from bff.visit import Networks, is_in, visit_of
 MOST: Final = 200
 _NAME: Final = re.compile(r"[0-9A-Za-z.-]+\.eml")
 _LINK: Final = re.compile(r"https?://[^\s<>\"']+")
+_STYLE: Final = """
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; }
+td, th { text-align: left; padding: 0.2rem 1.5rem 0.2rem 0; vertical-align: top; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; }
+"""
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <title>Carelane inbox</title>
 <link rel="icon" href="data:,">
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; }}
-td, th {{ text-align: left; padding: 0.2rem 1.5rem 0.2rem 0; vertical-align: top; }}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <h1><a href="/inbox">Inbox</a></h1>
@@ -38,8 +41,10 @@ pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; }}
 </body>
 </html>
 """
+_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+    f"default-src 'none'; style-src 'sha256-{_HASH}'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -67,7 +72,8 @@ def _admit(request: Request, developers: Networks) -> None:
 
 
 def _shown(body: str) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(body=body), headers={"Content-Security-Policy": _POLICY})
+    page = _PAGE.format(style=_STYLE, body=body)
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
 
 def _list(folder: Path) -> str:

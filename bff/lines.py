@@ -4,7 +4,6 @@ The messages of the stream have one field, which is repeated: how its elements a
 messages is the server's affair. What goes wrong after the first is a last line, `{"problem": …}`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import orjson
 from google.protobuf.message import Message
 
 from bff.events import EventStream
-from bff.operation import rpc_of
+from bff.operation import Stubs, rpc_of
 from bff.route import Route
 from bff.to_json import converter
 
@@ -25,7 +24,7 @@ class LineStream(EventStream):
     media_type = MEDIA_TYPE
     pause = b""
 
-    def __init__(self, route: Route, stub: Callable[[str], Any], timeout: float) -> None:
+    def __init__(self, route: Route, stub: Stubs, timeout: float) -> None:
         super().__init__(replace(route, text=""), stub, timeout)
         (field,) = rpc_of(route).output_type.fields
         if field.message_type is None:

@@ -78,7 +78,7 @@ class Operation:
         raw = await received(receive) if self.route.takes_body else b""
         message = self._request(scope, raw)
         answer = await self._answer(message, visit_of(scope), receive)
-        body = self._write(answer)
+        body = self._body(answer, visit_of(scope))
         headers = [
             (b"content-type", self._type.encode()),
             (b"content-length", str(len(body)).encode()),
@@ -86,6 +86,9 @@ class Operation:
         ]
         await send({"type": "http.response.start", "status": self.route.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _body(self, answer: Message, visit: Visit) -> bytes:  # noqa: ARG002 - for other kinds
+        return self._write(answer)
 
     def _request(self, scope: Scope, raw: bytes) -> Message:
         """Fill the request from path, query and body."""

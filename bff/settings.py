@@ -5,12 +5,14 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bff.visit import Networks
 
 Names = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+SHORTEST_KEY = 32
 
 
 class Settings(BaseSettings):
@@ -38,6 +40,14 @@ class Settings(BaseSettings):
     cors_origins: Names = Field(
         ("http://localhost:3000",), description="Origins of the web app, exact, with scheme."
     )
+    cookie_keys: Secrets = Field(
+        (),
+        description="What the session cookies of browsers are sealed with; the first one seals. "
+        "Without any, each start makes one of its own.",
+    )
+    insecure_cookies: bool = Field(
+        False, description="Development only: cookies that also work over plain HTTP."
+    )
     trusted_proxies: Names = Field(
         (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8."
     )
@@ -51,7 +61,9 @@ class Settings(BaseSettings):
     )
     docs: bool = Field(True, description="Serve /docs and /openapi.json.")
 
-    @field_validator("cors_origins", "trusted_proxies", "metrics_networks", mode="before")
+    @field_validator(
+        *("cors_origins", "cookie_keys", "trusted_proxies", "metrics_networks"), mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -64,11 +76,18 @@ class Settings(BaseSettings):
         for origin in origins:
             parts = urlsplit(origin)
             exact = f"{parts.scheme}://{parts.netloc}"
-            if origin != "*" and (parts.scheme not in {"http", "https"} or origin != exact):
+            if parts.scheme not in {"http", "https"} or origin != exact:
                 raise ValueError(
                     "an origin is written like https://app.example.com, without a path"
                 )
         return origins
+
+    @field_validator("cookie_keys")
+    @classmethod
+    def _long(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
+            raise ValueError(f"each of COOKIE_KEYS must have {SHORTEST_KEY} characters or more")
+        return keys
 
     @field_validator("trusted_proxies", "metrics_networks")
     @classmethod
@@ -80,13 +99,35 @@ class Settings(BaseSettings):
     def _strong_in_production(self) -> Self:
         if self.environment != "production":
             return self
-        if any(origin == "*" or origin.startswith("http://") for origin in self.cors_origins):
-            raise ValueError("CORS_ORIGINS must be exact https origins in production")
-        if self.mail_folder:
-            raise ValueError("MAIL_FOLDER must not be set in production")
-        if not (self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)):
-            raise ValueError("set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant")
+        faults = [fault for fault, holds in self._weaknesses().items() if holds]
+        if faults:
+            raise ValueError(f"too weak for production: {'; '.join(faults)}")
         return self
+
+    def _weaknesses(self) -> dict[str, bool]:
+        """Answer what production refuses, and whether it is so."""
+        joined = self.grpc_ca_file or self.grpc_plaintext or _is_here(self.grpc_target)
+        return {
+            "CORS_ORIGINS must be exact https origins": any(
+                origin.startswith("http://") for origin in self.cors_origins
+            ),
+            "COOKIE_KEYS is not set": not self.cookie_keys,
+            "one of COOKIE_KEYS is repetitive": any(
+                len({*key}) < SHORTEST_KEY // 4 for key in self.keys_of_cookies
+            ),
+            "INSECURE_COOKIES is on": self.insecure_cookies,
+            "TRUSTED_PROXIES and METRICS_NETWORKS must not be everybody": not all(
+                network.prefixlen for network in (*self.proxies, *self.monitors)
+            ),
+            "MAIL_FOLDER is set": bool(self.mail_folder),
+            "set GRPC_CA_FILE, or GRPC_PLAINTEXT=true if clear text is meant": not joined,
+            "LOG_LEVEL is DEBUG": self.log_level == "DEBUG",
+        }
+
+    @property
+    def keys_of_cookies(self) -> tuple[str, ...]:
+        """The keys of the cookies in clear."""
+        return tuple(key.get_secret_value() for key in self.cookie_keys)
 
     @cached_property
     def proxies(self) -> Networks:

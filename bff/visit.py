@@ -4,11 +4,14 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import Scope
 
 from bff.problem import Problem
+
+if TYPE_CHECKING:
+    from bff.sessions import BrowserSession
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 Metadata = tuple[tuple[str, str], ...]
@@ -22,12 +25,19 @@ _KEY: Final = "carelane.visit"
 
 
 class Visit:
-    """One HTTP request: `request_id` is the client's own when it is well formed."""
+    """One HTTP request: `request_id` is the client's own when it is well formed.
 
-    __slots__ = ("_authorization", "_trace", "_user_agent", "address", "request_id")
+    `session` is that of the browser, `refused_with` the reason of a failure.
+    """
+
+    __slots__ = (
+        *("_authorization", "_trace", "_user_agent"),
+        *("address", "refused_with", "request_id", "session"),
+    )
 
     def __init__(self, scope: Scope, proxies: Networks) -> None:
-        self.request_id = ""
+        self.request_id = self.refused_with = ""
+        self.session: BrowserSession | None = None
         self._trace = self._user_agent = ""
         self._authorization: list[bytes] = []
         forwarded: list[str] = []
@@ -45,6 +55,15 @@ class Visit:
         if not self.request_id:
             self.request_id = secrets.token_hex(16)
         self.address = client_address(_peer(scope), forwarded, proxies)
+
+    @property
+    def has_credential(self) -> bool:
+        """Tell whether the request has an Authorization header."""
+        return bool(self._authorization)
+
+    def authorize(self, token: str) -> None:
+        """Let the calls of this request carry an access token."""
+        self._authorization = [f"Bearer {token}".encode()]
 
     def metadata(self) -> Metadata:
         """Answer what travels with the RPC; credentials that cannot, are refused with 401."""

@@ -253,7 +253,11 @@ async def _smtp(values: Mapping[str, str]) -> list[Finding]:
 def _secrets(values: Mapping[str, str]) -> list[Finding]:
     found = [(name, urlsplit(values.get(name, "")).password) for name in _WITH_PASSWORD]
     found.append(("S3_SECRET_ACCESS_KEY", values.get("S3_SECRET_ACCESS_KEY")))
-    found += [("SECRET_KEYS", key.strip()) for key in values.get("SECRET_KEYS", "").split(",")]
+    found += [
+        (name, key.strip())
+        for name in ("SECRET_KEYS", "COOKIE_KEYS")
+        for key in values.get(name, "").split(",")
+    ]
     weak = sorted({name for name, secret in found if secret and _is_weak(secret)})
     if weak:
         mend = f"use {SHORTEST_SECRET} random characters or more (`openssl rand -hex 24`)"

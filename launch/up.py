@@ -172,6 +172,8 @@ def _settings(services: Services, options: Options) -> dict[str, str]:
         "GRPC_ADDRESS": options.grpc,
         "HTTP_ADDRESS": options.rest.removeprefix("http://"),
         "SECRET_KEYS": secret_file.credentials(options.folder / "keys.json", ["token"])["token"],
+        "COOKIE_KEYS": secret_file.credentials(options.folder / "cookies.json", ["key"])["key"],
+        "INSECURE_COOKIES": os.environ.get("INSECURE_COOKIES") or "true",
         "MAIL_FOLDER": str(options.folder / "mail"),
         "REQUIRE_SECOND_FACTOR": os.environ.get("REQUIRE_SECOND_FACTOR") or "true",
         "STOP_SECONDS": STOP_SECONDS,

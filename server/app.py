@@ -20,6 +20,7 @@ from carelane.availability.v1 import availability_service_pb2_grpc
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2_grpc
 from carelane.factor.v1 import factor_service_pb2_grpc
+from carelane.key.v1 import key_service_pb2_grpc
 from carelane.notification.v1 import notification_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2_grpc
 from carelane.queue.v1 import queue_service_pb2_grpc
@@ -54,6 +55,10 @@ from server.factor.sealing import Sealing
 from server.factor.service import Factors
 from server.factor.servicer import FactorServicer
 from server.health import Health, reflect
+from server.key.exchange import LiveKeys
+from server.key.secret import SecretHashes
+from server.key.servicer import KeyServicer
+from server.key.servicer import Means as KeyMeans
 from server.notification.servicer import NotificationServicer
 from server.patient.servicer import PatientServicer
 from server.queue.servicer import QueueServicer
@@ -181,6 +186,10 @@ def _of_accounts(parts: Parts) -> Servicers:
             ),
         ),
         (
+            key_service_pb2_grpc.add_KeyServiceServicer_to_server,
+            KeyServicer(parts.db, _key_means(parts)),
+        ),
+        (
             account_service_pb2_grpc.add_AccountServiceServicer_to_server,
             AccountServicer(parts.db, means),
         ),
@@ -256,12 +265,27 @@ def _parts(
         logger=logger,
         metrics=metrics,
         pager=pager,
-        authenticator=Authenticator(db, tokens, second_factor=settings.asks_for_second_factor),
+        authenticator=Authenticator(
+            db,
+            tokens,
+            second_factor=settings.asks_for_second_factor,
+            check_key=LiveKeys(db),
+        ),
         secrets=Secrets(
             tokens, KeyedHash(keys.derive("refresh token")), passwords, attempts, pager
         ),
         feed_secrets=FeedSecrets(keys.derive("calendar feed")[0]),
         factors=Factors(Sealing(settings.keys_of_factors), _relying_party(settings)),
+    )
+
+
+def _key_means(parts: Parts) -> KeyMeans:
+    return KeyMeans(
+        parts.authenticator,
+        parts.secrets.tokens,
+        parts.secrets.attempts,
+        parts.pager,
+        SecretHashes(parts.settings.keys_of_programs),
     )
 
 

@@ -99,8 +99,8 @@ class Settings(BaseSettings):
     )
     factor_keys: Secrets = Field(
         (),
-        description="What the secrets of second factors are encrypted with, like SECRET_KEYS, "
-        "which serve without it; an old one must stay in the list.",
+        description="What the secrets of second factors are encrypted and those of programs' keys "
+        "hashed with, like SECRET_KEYS, which serve without it; an old one must stay in the list.",
     )
     passkey_domain: str = Field(
         "", description="The domain that passkeys belong to; empty for the host of WEB_URL."
@@ -242,8 +242,17 @@ class Settings(BaseSettings):
     @cached_property
     def keys_of_factors(self) -> list[bytes]:
         """What secrets of second factors are encrypted with, the current key first."""
+        return self._keys_at_rest.derive("second factor")
+
+    @cached_property
+    def keys_of_programs(self) -> list[bytes]:
+        """What secrets of programs' keys are hashed with, the current key first."""
+        return self._keys_at_rest.derive("key secret")
+
+    @property
+    def _keys_at_rest(self) -> Keys:
         keys = [key.get_secret_value() for key in self.factor_keys]
-        return (Keys(keys) if keys else self.keys).derive("second factor")
+        return Keys(keys) if keys else self.keys
 
     def _weaknesses(self) -> list[str]:
         faults = [

@@ -74,7 +74,8 @@ class SavepointDatabase(Database):
             with core_db._translated():
                 yield self.connection
                 await self.connection.execute(
-                    "SELECT set_config('app.user', '', true), set_config('app.admin', '', true)"
+                    "SELECT set_config('app.user', '', true), set_config('app.admin', '', true),"
+                    " set_config('app.key', '', true)"
                 )
 
 

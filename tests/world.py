@@ -11,9 +11,12 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from sqlalchemy import bindparam, insert, update
 
+from carelane.admin.v1 import admin_service_pb2 as admin_pb
+from carelane.admin.v1 import admin_service_pb2_grpc
 from carelane.appointment.v1 import appointment_service_pb2 as appointment_pb
 from carelane.appointment.v1 import appointment_service_pb2_grpc
 from carelane.audit.v1 import audit_service_pb2 as audit_pb
@@ -24,6 +27,8 @@ from carelane.calendar.v1 import calendar_service_pb2 as calendar_pb
 from carelane.calendar.v1 import calendar_service_pb2_grpc
 from carelane.directory.v1 import directory_service_pb2 as directory_pb
 from carelane.directory.v1 import directory_service_pb2_grpc
+from carelane.key.v1 import key_service_pb2 as key_pb
+from carelane.key.v1 import key_service_pb2_grpc
 from carelane.patient.v1 import dependant_pb2, patient_service_pb2_grpc
 from carelane.patient.v1 import patient_service_pb2 as patient_pb
 from carelane.queue.v1 import queue_service_pb2 as queue_pb
@@ -31,11 +36,14 @@ from carelane.queue.v1 import queue_service_pb2_grpc
 from carelane.waitlist.v1 import waitlist_service_pb2 as waitlist_pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
 from server.account.verified import VerifiedEmail
+from server.admin.servicer import AdminServicer
 from server.appointment.servicer import AppointmentServicer
 from server.audit.servicer import AuditServicer
 from server.auth.attempts import Attempts
+from server.auth.authenticator import Authenticator
 from server.auth.limits import Limits
 from server.auth.models import UserAccount
+from server.auth.tokens import SigningKey, Tokens
 from server.availability import edit
 from server.availability import service as availability
 from server.availability.hours import Rule, Window
@@ -58,6 +66,9 @@ from server.directory.models import (
     VisitType,
 )
 from server.directory.servicer import DirectoryServicer
+from server.key.exchange import LiveKeys
+from server.key.secret import SecretHashes
+from server.key.servicer import KeyServicer, Means
 from server.patient.servicer import PatientServicer
 from server.queue.servicer import QueueServicer
 from server.waitlist.servicer import WaitlistServicer
@@ -162,8 +173,16 @@ class World:
         pager = Pager(b"a secret for the pages of tests")
         logger = log.logger("ERROR")
         self.gate = VerifiedEmail(self.db, required=False)
+        self.tokens = Tokens(
+            [SigningKey("k1", Ed25519PrivateKey.generate())],
+            issuer="https://carelane.example",
+            audience="carelane",
+            clock=self.db.clock,
+        )
+        self.authenticator = Authenticator(self.db, self.tokens, check_key=LiveKeys(self.db))
+        attempts = Attempts(Limits(self.db.clock, logger))
         registry = rpc.Registry(
-            _authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
+            self.authenticate, logger=logger, metrics=CallMetrics(CollectorRegistry())
         )
         availability_service_pb2_grpc.add_AvailabilityServiceServicer_to_server(
             AvailabilityServicer(self.db, pager), registry
@@ -181,7 +200,7 @@ class World:
             DirectoryServicer(
                 self.db,
                 pager,
-                Attempts(Limits(self.db.clock, logger)),
+                attempts,
                 next_free=availability.next_free,
                 open_calendar=availability.open_calendar,
             ),
@@ -194,6 +213,12 @@ class World:
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(self.db, pager), registry
         )
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(self.db, pager), registry
+        )
+        hashes = SecretHashes([b"a secret for the keys of tests"])
+        means = Means(self.authenticator, self.tokens, attempts, pager, hashes)
+        key_service_pb2_grpc.add_KeyServiceServicer_to_server(KeyServicer(self.db, means), registry)
         self.channel = InProcessChannel(registry)
         self._services = (
             (appointment_pb, appointment_service_pb2_grpc.AppointmentServiceStub(self.channel)),
@@ -203,8 +228,14 @@ class World:
             (directory_pb, directory_service_pb2_grpc.DirectoryServiceStub(self.channel)),
             (availability_pb, availability_service_pb2_grpc.AvailabilityServiceStub(self.channel)),
             (audit_pb, audit_service_pb2_grpc.AuditServiceStub(self.channel)),
+            (admin_pb, admin_service_pb2_grpc.AdminServiceStub(self.channel)),
+            (key_pb, key_service_pb2_grpc.KeyServiceStub(self.channel)),
             (queue_pb, queue_service_pb2_grpc.QueueServiceStub(self.channel)),
         )
+
+    async def authenticate(self, token: str) -> Caller:
+        """Know people by what they say, and keys by their real tokens."""
+        return await (self.authenticator(token) if "." in token else _authenticate(token))
 
     async def call(
         self, rpc_name: str, person: Person | None = None, *, call_id: str = "", **fields: Any

@@ -11,6 +11,7 @@ from bff import text_fields
 from bff.events import DESCRIPTION as EVENTS
 from bff.events import MEDIA_TYPE
 from bff.names import camel
+from bff.openapi import browser
 from bff.openapi.comments import comment
 from bff.openapi.problems import PROBLEMS, statuses
 from bff.openapi.rules import required
@@ -23,7 +24,10 @@ _ABOUT: Final = """\
 The REST interface of Carelane. Every operation makes one RPC of the platform's gRPC contract, and
 this document is derived from that contract.
 
-- Sign in with `POST /api/auth/login`; send the access token as `Authorization: Bearer …`.
+- Programs sign in with `POST /api/auth/login`; they send the access token as
+  `Authorization: Bearer …`.
+- Browsers sign in with `POST /api/session`; a cookie then holds the tokens. What changes something
+  carries the session's `csrfToken` as `X-CSRF-Token`, and comes from an origin that is known.
 - Names are lowerCamelCase, enums are full names, 64-bit integers are strings, times are RFC 3339
   in UTC. Lists, numbers, texts and booleans are always there, also when empty or zero.
 - Lists are paged: pass `nextPageToken` back as `pageToken` until it is empty.
@@ -61,9 +65,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted((schemas.components | PROBLEMS).items())),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
+            "securitySchemes": browser.SCHEMES,
         },
     }
 
@@ -83,14 +85,15 @@ def _tag(rpc: MethodDescriptor) -> str:
 
 def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
     summary, description = _words(rpc)
+    description = browser.WORDS.get(route.cookie, "") + description
     audiences = [*rpc.GetOptions().Extensions[access_pb2.access].audiences]
-    may = ", ".join(_AUDIENCES[audience] for audience in audiences)
+    may = ", ".join(_AUDIENCES[audience] for audience in audiences) + _programs(rpc)
     operation: dict[str, Any] = {
-        "operationId": rpc.name[0].lower() + rpc.name[1:],
+        "operationId": rpc.name[0].lower() + rpc.name[1:] + ("WithCookie" if route.cookie else ""),
         "tags": [_tag(rpc)],
         "summary": summary,
         "description": f"{description}\n\nFor {may}. RPC `{rpc.full_name}`.".strip(),
-        "security": [] if access_pb2.AUDIENCE_ANYONE in audiences else [{"bearer": []}],
+        "security": browser.security(route, anyone=access_pb2.AUDIENCE_ANYONE in audiences),
         "responses": {
             str(route.status): _success(route, rpc, schemas),
             **statuses(route, comment(rpc.full_name), audiences),
@@ -104,6 +107,13 @@ def _operation(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[st
     return operation
 
 
+def _programs(rpc: MethodDescriptor) -> str:
+    """Say which scopes open an RPC to programs."""
+    scopes = rpc.GetOptions().Extensions[access_pb2.access].scopes
+    names = " or ".join(f"`{scope}`" for scope in scopes)
+    return f", and programs with the scope {names}" if names else ""
+
+
 def _words(rpc: MethodDescriptor) -> tuple[str, str]:
     """Split an RPC's comment into its first sentence, without the RPC's name, and the rest."""
     text = comment(rpc.full_name).removeprefix(rpc.name).strip()
@@ -115,6 +125,8 @@ def _words(rpc: MethodDescriptor) -> tuple[str, str]:
 
 def _success(route: Route, rpc: MethodDescriptor, schemas: Schemas) -> dict[str, Any]:
     schema = {"type": "string"} if route.text else schemas.of_answer(rpc.output_type)
+    if route.cookie in {"open", "show"}:
+        schema = browser.answer(schemas.components[schema["$ref"].rsplit("/", 1)[-1]])
     description = comment(rpc.output_type.full_name) or "Done."
     if rpc.server_streaming:
         description = f"{description}\n\n{EVENTS}"

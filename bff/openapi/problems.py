@@ -16,7 +16,7 @@ _NAMED: Final = re.compile(r"\b([A-Z_]{5,})\s+\(([A-Z_, ]+)\)")
 _REASON: Final = "carelane.common.v1.ErrorReason.ERROR_REASON_"
 
 _ALWAYS: Final = {
-    400: ["MALFORMED"],
+    400: ["MALFORMED", "TWO_CREDENTIALS"],
     401: ["UNAUTHENTICATED", "TOKEN_EXPIRED"],
     422: ["INVALID_FIELD"],
     429: ["RATE_LIMITED"],
@@ -82,8 +82,9 @@ def statuses(route: Route, said: str, audiences: Iterable[int]) -> dict[str, Any
         reasons |= {status: [*names] for status, names in _WITH_BODY.items()}
     if route.method != "GET":
         reasons[409] = ["CONFLICT"]
+        reasons[403] = ["ORIGIN_REFUSED", "CSRF_TOKEN_WRONG"]
     if access_pb2.AUDIENCE_ANYONE not in audiences:
-        reasons[403] = ["PERMISSION_DENIED"]
+        reasons.setdefault(403, []).append("PERMISSION_DENIED")
         reasons[STATUS[grpc.StatusCode.FAILED_PRECONDITION]] = ["SECOND_FACTOR_REQUIRED"]
     if "{" in route.path:
         reasons[404] = ["NOT_FOUND"]

@@ -14,17 +14,21 @@ from bff.routes import (
     doctor,
     doctors,
     factors,
+    keys,
     me,
     practices,
     queues,
     reference,
+    session,
     waitlist,
 )
 
 ROUTES: Final[tuple[Route, ...]] = (
     *auth.ROUTES,
+    *session.ROUTES,
     *account.ROUTES,
     *factors.ROUTES,
+    *keys.ROUTES,
     *me.ROUTES,
     *reference.ROUTES,
     *doctors.ROUTES,

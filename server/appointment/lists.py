@@ -69,7 +69,11 @@ def _of_patient(*, latest: bool, later_page: bool) -> Statement:
 def _of_clinic(*, later_page: bool) -> Statement:
     first = func.coalesce(bindparam("first", type_=DATE), _ZONE_DAY)
     statement = ALL.where(
-        or_(VISIT.c.doctor_id == func.app_user(), VISIT.c.clinic_id == any_(func.app_clinics())),
+        or_(
+            VISIT.c.doctor_id == func.app_user(),
+            VISIT.c.clinic_id == any_(func.app_clinics()),
+            VISIT.c.clinic_id == any_(func.app_key_clinics("schedule.read")),
+        ),
         VISIT.c.local_date.between(bindparam("low", type_=DATE), bindparam("high", type_=DATE)),
         VISIT.c.local_date >= first,
         VISIT.c.local_date < first + bindparam("days", type_=Integer),

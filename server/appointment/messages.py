@@ -33,14 +33,14 @@ def from_row(row: asyncpg.Record) -> pb.Appointment:
         clinic_name=row["clinic_name"],
         clinic_address=row["clinic_address"],
         patient=_patient(row),
-        reason=row["reason"],
+        reason=_told(row, "reason"),
         price=wire.from_money(row["price"], row["currency_code"]),
         transaction=_transaction(row),
         create_time=wire.from_time(row["create_time"]),
         update_time=wire.from_time(row["update_time"]),
         confirm_time=_time(row["confirm_time"]),
         cancelled_by=_PARTIES.number(row["cancelled_by"]),
-        cancel_reason=row["cancel_reason"],
+        cancel_reason=_told(row, "cancel_reason"),
         etag=etag(row),
         previous_start_time=_time(row["previous_start_time"]),
         expire_time=_time(row["expire_time"]),
@@ -79,6 +79,11 @@ def from_policy(
         notice_minutes=notice_minutes,
         update_time=_time(update_time),
     )
+
+
+def _told(row: asyncpg.Record, name: str) -> str:
+    """Write what was told about the patient, for those who see the patient."""
+    return str(row[name]) if row["account_id"] else ""
 
 
 def _patient(row: asyncpg.Record) -> pb.Patient:

@@ -1,6 +1,6 @@
-"""Figures about visits and their payments, for administrators: to others they are all zero.
+"""Figures about visits and their payments, for those who may read reports: to others all are zero.
 
-An administrator sees no visit. Functions with the owner's rights count them.
+Who reads reports sees no visit. Functions with the owner's rights count them.
 """
 
 from datetime import date

@@ -95,7 +95,7 @@ async def export(
     Each part is read in a transaction of its own, so that none is open while a client is slow.
     """
     async with database.transaction(caller) as tx:
-        tx.record("audit.exported", tx.user_id)
+        tx.record("audit.exported", caller.actor_id or tx.user_id)
         wanted = wanted._replace(until=wanted.until or tx.now)
     after: Keyset | None = None
     rows: Sequence[asyncpg.Record] = ()

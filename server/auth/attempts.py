@@ -107,6 +107,13 @@ class Attempts:
             await self._limits.take(keys[1], self._rules.network_failures)
         return tuple(keys)
 
+    async def key_exchange(self, key_id: UUID, network: str) -> tuple[str, ...]:
+        """Count an exchange of a key; others who try it elsewhere do not keep its program out."""
+        keys = f"sign-in:{network}", f"key:{key_id}:{network}"
+        await self._limits.take(keys[0], self._rules.network_failures)
+        await self._limits.take(keys[1], self._rules.account_failures)
+        return keys
+
     async def forgive(self, keys: tuple[str, ...]) -> None:
         """Take an honest attempt out of the counts."""
         await self._limits.give_back(*keys)

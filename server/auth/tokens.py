@@ -7,6 +7,7 @@ PyJWT checks the signature. What it leaves open by default is closed here: the h
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,9 @@ ALGORITHM = "EdDSA"
 TYPE = "at+jwt"
 HEADER = frozenset({"typ", "alg", "kid"})
 CLAIMS = frozenset({"iss", "aud", "sub", "sid", "role", "iat", "exp"})
+KEY_CLAIMS = frozenset({"iss", "aud", "sub", "sid", "kind", "clinic", "scope", "iat", "exp"})
+PARTNER, SERVICE = "partner", "service"
+SCOPE = re.compile("[a-z]+[.][a-z]+")
 ROLES = ("patient", "doctor", "staff", "admin")
 
 
@@ -66,11 +70,22 @@ class SignedToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a valid token says."""
+    """What a valid token of a person says."""
 
     user_id: UUID
     role: str
     session_id: UUID
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyToken:
+    """What a valid token of a program says: by which key and secret, for which clinic if any."""
+
+    key_id: UUID
+    secret_id: UUID
+    clinic_id: UUID | None
+    scopes: frozenset[str]
     expire_time: datetime
 
 
@@ -101,14 +116,34 @@ class Tokens:
 
     def sign(self, user_id: UUID, role: str, session_id: UUID) -> SignedToken:
         """Make a token that speaks for the user in this session for 15 minutes."""
+        return self._sign({"sub": str(user_id), "sid": str(session_id), "role": role})
+
+    def sign_key(
+        self,
+        key_id: UUID,
+        secret_id: UUID,
+        *,
+        clinic_id: UUID | None,
+        scopes: frozenset[str],
+    ) -> SignedToken:
+        """Make a token that speaks for a key for 15 minutes, while its secret is accepted."""
+        return self._sign(
+            {
+                "sub": str(key_id),
+                "sid": str(secret_id),
+                "kind": PARTNER if clinic_id else SERVICE,
+                "clinic": str(clinic_id or ""),
+                "scope": " ".join(sorted(scopes)),
+            }
+        )
+
+    def _sign(self, said: dict[str, str]) -> SignedToken:
         now = self._clock.now()
         expire_time = (now + LIFETIME).replace(microsecond=0)
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": str(user_id),
-            "sid": str(session_id),
-            "role": role,
+            **said,
             "iat": int(now.timestamp()),
             "exp": int(expire_time.timestamp()),
         }
@@ -116,7 +151,7 @@ class Tokens:
         token = jwt.encode(claims, self._signer.private_key, algorithm=ALGORITHM, headers=header)
         return SignedToken(token, expire_time)
 
-    def verify(self, token: str) -> AccessToken:
+    def verify(self, token: str) -> AccessToken | KeyToken:
         """Answer what the token says, or raise InvalidToken or TokenExpired."""
         if len(token) > MAX_LENGTH or token.count(".") != 2:
             raise InvalidToken
@@ -141,10 +176,27 @@ class Tokens:
         except jwt.PyJWTError:
             raise InvalidToken from None
 
-    def _read(self, claims: dict[str, Any]) -> AccessToken:
-        if set(claims) != CLAIMS or claims["role"] not in ROLES:
+    def _read(self, claims: dict[str, Any]) -> AccessToken | KeyToken:
+        if set(claims) not in (CLAIMS, KEY_CLAIMS):
             raise InvalidToken
         if claims["iss"] != self._issuer or claims["aud"] != self._audience:
+            raise InvalidToken
+        return self._of_key(claims) if "kind" in claims else self._of_person(claims)
+
+    def _of_key(self, claims: dict[str, Any]) -> KeyToken:
+        clinic_id = None if claims["clinic"] == "" else _uuid(claims["clinic"])
+        if claims["kind"] != (PARTNER if clinic_id else SERVICE):
+            raise InvalidToken
+        return KeyToken(
+            key_id=_uuid(claims["sub"]),
+            secret_id=_uuid(claims["sid"]),
+            clinic_id=clinic_id,
+            scopes=_scopes(claims["scope"]),
+            expire_time=self._expire_time(claims["iat"], claims["exp"]),
+        )
+
+    def _of_person(self, claims: dict[str, Any]) -> AccessToken:
+        if claims["role"] not in ROLES:
             raise InvalidToken
         return AccessToken(
             user_id=_uuid(claims["sub"]),
@@ -197,6 +249,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise InvalidToken
     return members
+
+
+def _scopes(value: object) -> frozenset[str]:
+    scopes = value.split(" ") if isinstance(value, str) else []
+    if not scopes or scopes != sorted({*scopes}) or not all(map(SCOPE.fullmatch, scopes)):
+        raise InvalidToken
+    return frozenset(scopes)
 
 
 def _uuid(value: object) -> UUID:

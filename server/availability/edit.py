@@ -57,6 +57,7 @@ _FIND = sql(
         or_(
             _PRACTICE.c.doctor_id == func.app_user(),
             _PRACTICE.c.clinic_id == any_(func.app_clinics()),
+            _PRACTICE.c.clinic_id == any_(func.app_key_clinics("availability.read")),
         ),
     )
 )

@@ -8,21 +8,40 @@ from uuid import UUID
 from google.protobuf.descriptor import MethodDescriptor
 
 from carelane.common.v1 import access_pb2
-from server.core.errors import PermissionDenied, SecondFactorRequired, Unauthenticated
+from server.core.errors import (
+    PermissionDenied,
+    ScopeMissing,
+    SecondFactorRequired,
+    Unauthenticated,
+)
+
+
+class Key(NamedTuple):
+    """The key with which a program calls; one of the platform's own tools has no clinic."""
+
+    key_id: UUID
+    scopes: frozenset[str]
+    clinic_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person behind a call, from the verified token alone.
+    """The person or program behind a call, from the verified token alone.
 
     `role` is 'patient', 'doctor', 'staff' or 'admin'; empty when nobody is signed in. Who
-    `needs_factor` may only add a second factor, or give it.
+    `needs_factor` may only add a second factor, or give it. A program has a `key` and nothing else.
     """
 
     user_id: UUID | None = None
     role: str = ""
     session_id: UUID | None = None
     needs_factor: bool = False
+    key: Key | None = None
+
+    @property
+    def actor_id(self) -> UUID | None:
+        """The person's or the key's id; None when nobody is known."""
+        return self.key.key_id if self.key else self.user_id
 
 
 ANONYMOUS = Caller()
@@ -31,16 +50,22 @@ ANONYMOUS = Caller()
 class Rule(NamedTuple):
     """Who may call an RPC: `anyone`, or the signed in whose role is listed (None: all of them).
 
-    `without_factor` admits those, too, whose second factor is missing.
+    `without_factor` admits those, too, whose second factor is missing. Keys are admitted by any of
+    the `scopes` and by nothing else.
     """
 
     anyone: bool = False
     roles: frozenset[str] | None = None
     without_factor: bool = False
+    scopes: frozenset[str] = frozenset()
 
     def check(self, caller: Caller) -> None:
         """Raise a refusal for a caller that the rule does not admit."""
         if self.anyone:
+            return
+        if caller.key:
+            if not self.scopes & caller.key.scopes:
+                raise ScopeMissing
             return
         if caller.user_id is None:
             raise Unauthenticated
@@ -71,7 +96,12 @@ def rule_of(method: MethodDescriptor) -> Rule:
     if access_pb2.AUDIENCE_ANYONE in audiences:
         return ANYONE._replace(without_factor=access.without_second_factor)
     if access_pb2.AUDIENCE_SIGNED_IN in audiences:
-        return SIGNED_IN._replace(without_factor=access.without_second_factor)
-    names = (access_pb2.Audience.Name(audience) for audience in audiences)
-    roles = frozenset(name.removeprefix("AUDIENCE_").lower() for name in names)
-    return Rule(roles=roles, without_factor=access.without_second_factor)
+        roles: frozenset[str] | None = None
+    else:
+        names = (access_pb2.Audience.Name(audience) for audience in audiences)
+        roles = frozenset(name.removeprefix("AUDIENCE_").lower() for name in names)
+    return Rule(
+        roles=roles,
+        without_factor=access.without_second_factor,
+        scopes=frozenset(access.scopes),
+    )

@@ -286,8 +286,10 @@ def _settings(caller: Caller, offset: timedelta) -> str:
     """Write the settings that policies read; local to the transaction, UUIDs and a number only."""
     user = str(caller.user_id) if isinstance(caller.user_id, UUID) else ""
     admin = user if caller.role == "admin" else ""
+    key = caller.key.key_id if caller.key and isinstance(caller.key.key_id, UUID) else None
     micros = offset // timedelta(microseconds=1)
     return (
         f"SELECT set_config('app.user', '{user}', true), set_config('app.admin', '{admin}', true)"
+        + (f", set_config('app.key', '{key}', true)" if key else "")
         + (f", set_config('app.clock_offset', '{micros} microseconds', true)" if micros else "")
     )

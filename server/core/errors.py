@@ -133,6 +133,13 @@ class FailedPrecondition(Error):
     text = "The state does not allow this."
 
 
+class ScopeMissing(PermissionDenied):
+    """The key has none of the scopes that open the call."""
+
+    reason = "SCOPE_MISSING"
+    text = "The key may not do this."
+
+
 class SecondFactorRequired(FailedPrecondition):
     """The account must have a second factor, and the session has shown none."""
 

@@ -130,9 +130,9 @@ class Guard:
         if call.token:
             try:
                 caller = await self._authenticate(call.token)
-                # Whose second factor is missing is nobody where anybody may call.
+                # Keys, and whose second factor is missing, are nobody where anybody may call.
                 lacking = caller.needs_factor and not rule.without_factor
-                if not (rule.anyone and lacking):
+                if not (rule.anyone and (lacking or caller.key)):
                     call.caller = caller
             except Unauthenticated:
                 # An outdated token must not keep anybody from signing in again.
@@ -177,7 +177,7 @@ class Guard:
         stream: OpenStream,
     ) -> bytes | None:
         with (
-            self.streams.holding(stream, call.caller.user_id or call.address),
+            self.streams.holding(stream, call.caller.actor_id or call.address),
             self._rechecked(method.rule, call, stream),
         ):
             if not method.streams_answers:
@@ -187,7 +187,7 @@ class Guard:
 
     @contextlib.contextmanager
     def _rechecked(self, rule: Rule, call: Call, stream: OpenStream) -> Iterator[None]:
-        if call.caller.user_id is None:
+        if call.caller.actor_id is None:
             yield
             return
         checking = asyncio.create_task(self._recheck(rule, call, stream))
@@ -236,7 +236,7 @@ class Guard:
         write = self._log.debug if method.quiet else self._log.info
         if code == "INTERNAL":
             write = self._log.error
-        user = call.caller.user_id
+        user, key = call.caller.user_id, call.caller.key
         write(
             "rpc",
             method=method.path,
@@ -245,6 +245,7 @@ class Guard:
             request_id=call.request_id,
             trace_id=call.trace_id or None,
             user_id=user and str(user),
+            **({"key_id": str(key.key_id)} if key else {}),
             **more,
         )
 

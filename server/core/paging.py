@@ -113,7 +113,7 @@ def _bound(values: bytes, caller: Caller, query: Message) -> bytes:
         asked.ClearField(name)
     digest = hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
     list_name = asked.DESCRIPTOR.full_name.encode()
-    return b"\0".join((digest, str(caller.user_id).encode(), list_name, values))
+    return b"\0".join((digest, str(caller.actor_id).encode(), list_name, values))
 
 
 def _seal(secret: bytes, bound: bytes) -> bytes:

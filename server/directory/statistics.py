@@ -1,15 +1,15 @@
-"""Figures about doctors, as far as the caller may see them."""
+"""Figures about doctors, as far as the caller may know them."""
 
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, column, func, select
 
 from server.core.db import Transaction, sql
 from server.core.period import Counts, Period
-from server.directory.models import DoctorProfile, Verification
+from server.directory.models import DoctorProfile
 
 _made = DoctorProfile.create_time
-_WAITING = select(func.count()).select_from(Verification).where(Verification.status == "pending")
+_WAITING = select(func.count_pending_verifications().table_valued(column("pending")).c.pending)
 COUNT = sql(
     select(
         func.count().filter(DoctorProfile.verification_status == "verified").label("verified"),
@@ -33,7 +33,7 @@ class Doctors(NamedTuple):
 
 
 async def doctors(tx: Transaction, period: Period) -> Doctors:
-    """Count doctors; those who wait are seen by administrators only."""
+    """Count doctors; those who wait are told to who may read reports."""
     row = await tx.one(COUNT, start=period.start, end=period.end, before=period.before().start)
     if row is None:
         raise LookupError

@@ -16,10 +16,11 @@ import carelane
 from bff import serve
 from bff.app import create_app
 from bff.openapi.document import document
-from bff.operation import Operation, stubs
+from bff.operation import Operation, rpc_of, stubs
 from bff.route import Route
 from bff.routes import ROUTES
 from bff.settings import Settings
+from carelane.common.v1 import access_pb2
 
 ORIGIN = "https://app.example.com"
 
@@ -65,7 +66,9 @@ async def test_every_answer_has_the_safe_headers(web: httpx.AsyncClient) -> None
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "no-referrer"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
-        assert "unsafe-eval" not in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        for rule in ("default-src 'none'", "base-uri 'none'", "form-action 'none'"):
+            assert rule in headers["content-security-policy"]
         assert headers["x-request-id"]
         assert "strict-transport-security" not in headers
 
@@ -154,6 +157,15 @@ def test_every_rpc_has_a_route_and_every_route_an_rpc() -> None:
     assert routed == contract()
 
 
+def test_only_what_is_public_may_be_kept_by_others() -> None:
+    kept = [route for route in ROUTES if route.cache]
+    assert kept
+    for route in kept:
+        access = rpc_of(route).GetOptions().Extensions[access_pb2.access]
+        assert list(access.audiences) == [access_pb2.AUDIENCE_ANYONE], route.path
+        assert not route.cookie
+
+
 def test_every_operation_is_described_and_says_how_it_fails() -> None:
     for name, operation in operations().items():
         assert operation["summary"], name
@@ -191,7 +203,8 @@ def test_refusals_name_the_reasons_of_the_contract() -> None:
     booking = operations()["bookAppointment"]
     assert "`SLOT_TAKEN`: The time is taken." in booking["responses"]["409"]["description"]
     assert "`REQUEST_ID_REUSED`" in booking["responses"]["422"]["description"]
-    assert booking["security"] == [{"bearer": []}]
+    assert booking["security"] == [{"bearer": []}, {"cookie": [], "csrf": []}]
+    assert operations()["listAppointments"]["security"] == [{"bearer": []}, {"cookie": []}]
     assert operations()["searchDoctors"]["security"] == []
 
 
@@ -225,13 +238,44 @@ def test_a_route_that_names_no_rpc_is_an_error_at_start(channel: Any) -> None:
 
 
 def strict(**values: Any) -> Settings:
-    return Settings(_env_file=None, environment="production", **values)  # type: ignore[call-arg]
+    """Settings of a BFF in production, sound but for these."""
+    sound = {"cors_origins": ORIGIN, "cookie_keys": "0123456789abcdef" * 2}
+    return Settings(_env_file=None, **({"environment": "production"} | sound | values))
 
 
 @pytest.mark.parametrize("origins", ["*", "http://app.example.com", "https://a.example, *"])
 def test_production_refuses_origins_that_are_not_exact_https(origins: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="origin"):
         strict(cors_origins=origins)
+
+
+def test_a_wildcard_is_no_origin_anywhere() -> None:
+    with pytest.raises(ValidationError, match="an origin is written like"):
+        Settings(_env_file=None, cors_origins="*")
+
+
+@pytest.mark.parametrize(
+    ("weak", "said"),
+    [
+        ({"cookie_keys": ""}, "COOKIE_KEYS is not set"),
+        ({"cookie_keys": "a" * 40}, "one of COOKIE_KEYS is repetitive"),
+        ({"insecure_cookies": True}, "INSECURE_COOKIES is on"),
+        ({"log_level": "DEBUG"}, "LOG_LEVEL is DEBUG"),
+        ({"trusted_proxies": "10.0.0.0/8, 0.0.0.0/0"}, "TRUSTED_PROXIES .* everybody"),
+        ({"metrics_networks": "::/0"}, "METRICS_NETWORKS must not be everybody"),
+    ],
+)
+def test_production_refuses_what_development_may_do(weak: dict[str, Any], said: str) -> None:
+    assert strict().in_production
+    with pytest.raises(ValidationError, match=said):
+        strict(**weak)
+    assert strict(**weak, environment="development")
+
+
+def test_a_short_cookie_key_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValidationError, match="COOKIE_KEYS must have 32 characters") as caught:
+        Settings(_env_file=None, cookie_keys=f"{'0123456789abcdef' * 2}, hunter2")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ async def test_a_mail_is_shown_as_text_with_its_links(folder: Path) -> None:
         assert "&lt;script&gt;" in answer.text
         assert "script-src" not in answer.headers["content-security-policy"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(

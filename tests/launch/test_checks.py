@@ -114,7 +114,8 @@ def test_weak_secrets_are_named_and_not_shown(good: dict[str, str]) -> None:
 
 def test_a_repetitive_key_of_tokens_is_found(good: dict[str, str]) -> None:
     keys = f"{'0123456789abcdef' * 2},{'a' * 40}"
-    assert "weak in SECRET_KEYS" in troubles(good | {"SECRET_KEYS": keys})["secrets"]
+    for name in ("SECRET_KEYS", "COOKIE_KEYS"):
+        assert f"weak in {name}" in troubles(good | {name: keys})["secrets"]
 
 
 def test_a_certificate_and_the_key_of_another_one_are_found(

@@ -278,6 +278,17 @@ async def change_members(walk: Walk, doctor_email: str, clinic_id: str, new: str
     await walk.call("directory.RemoveClinicMember", token, **member)
 
 
+async def keep_keys(walk: Walk, clinic_id: str, owner: str) -> None:
+    """Make a key, exchange it, give it another secret, and revoke it."""
+    token = (await walk.login(owner)).access_token
+    new = {"name": "Desk", "scopes": ["schedule.read"]}
+    made = await walk.call("key.CreateKey", token, clinic_id=clinic_id, **new)
+    named = {"key_id": made.key.key_id}
+    await walk.call("key.ExchangeKey", **named, secret=made.secret)
+    await walk.call("key.RotateKey", token, **named)
+    await walk.call("key.RevokeKey", token, **named)
+
+
 async def deliver(postgres: EmbeddedPostgres, clock: MovableClock) -> None:
     """Deliver everything that waits, as the workers do."""
     database = await Database.connect(postgres.worker_dsn, clock, size=1)
@@ -438,6 +449,7 @@ async def test_every_change_leaves_an_audit_row_and_is_told(
     await follow_visits(walk, doctor, patient[0])
     await run_queue(walk, doctor, patient[0])
     await change_members(walk, doctor[0], profile.doctor.practices[0].clinic.clinic_id, patient[0])
+    await keep_keys(walk, profile.doctor.practices[0].clinic.clinic_id, doctor[0])
     await deliver(postgres, walk.clock)
     visits = [*["booked"] * 5, "cancelled", "completed", "confirmed", *["moved", "no_show"] * 2]
     assert await told(walk.owner, patient[1]) == sorted(

@@ -149,7 +149,9 @@ async def test_what_is_not_public_is_seen_and_written_as_the_caller_alone(
 
 def depends_on_caller(policy: Any) -> bool:
     """Tell whether each condition of a policy asks who calls, or goes through one that does."""
-    asks = r"app_user\(\)|app_admin\(\)|app_\w*(clinics|memberships|patients)\(\)|FROM appointment"
+    asks = (
+        r"app_(user|admin|key|\w*(clinics|memberships|patients))\(\)|FROM (appointment|access_key)"
+    )
     conditions = [policy["qual"], policy["with_check"]]
     return all(re.search(asks, condition) for condition in conditions if condition is not None)
 

@@ -80,7 +80,16 @@ async def rows(owner: Any) -> dict[str, UUID]:
     await add(owner, "outbox", topic="nobody.listens", payload="{}", **about)
     await add(owner, "clinic_feed", **clinic)
     await add(owner, "feed_entry", **clinic, revision=1, kind="x", thing_id=visit)
+    await add_keys(owner, practice)
     return {"patient": patient, "doctor": practice.doctor_id, "staff": staff}
+
+
+async def add_keys(owner: Any, practice: Practice) -> None:
+    for clinic_id, scope in ((practice.clinic_id, "schedule.read"), (None, "audit.read")):
+        key = {"key_id": uuid4(), "create_time": NOW}
+        await add(owner, "access_key", **key, clinic_id=clinic_id, name="n", scopes=[scope])
+        secret = {"secret_id": uuid4(), "secret_hash": b"x", "prefix": "x"}
+        await add(owner, "access_key_secret", **key, **secret)
 
 
 async def add_hold(owner: Any, practice: Practice, holder: UUID) -> None:
@@ -220,6 +229,7 @@ async def test_an_administrator_sees_no_secret_and_nothing_private(
         "clinic_member",
         "verification",
         "audit",
+        "access_key",
     }
 
 

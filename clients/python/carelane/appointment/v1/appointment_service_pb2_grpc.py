@@ -224,7 +224,9 @@ class AppointmentServiceServicer:
     def ListDoctorAppointments(self, request, context):
         """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
         every clinic, and all visits at the clinics where the caller is owner,
-        manager or front desk. To others it is empty. Reads only.
+        manager or front desk. To others it is empty. A partner's key sees the visits
+        at its clinic, and who comes and why only with the scope `patients.read`.
+        Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """

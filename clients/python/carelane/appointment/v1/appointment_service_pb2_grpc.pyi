@@ -106,7 +106,9 @@ class AppointmentServiceStub:
     ListDoctorAppointments: _grpc.UnaryUnaryMultiCallable[_appointment_service_pb2.ListDoctorAppointmentsRequest, _appointment_service_pb2.ListDoctorAppointmentsResponse]
     """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
     every clinic, and all visits at the clinics where the caller is owner,
-    manager or front desk. To others it is empty. Reads only.
+    manager or front desk. To others it is empty. A partner's key sees the visits
+    at its clinic, and who comes and why only with the scope `patients.read`.
+    Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -261,7 +263,9 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     ListDoctorAppointments: _aio.UnaryUnaryMultiCallable[_appointment_service_pb2.ListDoctorAppointmentsRequest, _appointment_service_pb2.ListDoctorAppointmentsResponse]  # type: ignore[assignment]
     """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
     every clinic, and all visits at the clinics where the caller is owner,
-    manager or front desk. To others it is empty. Reads only.
+    manager or front desk. To others it is empty. A partner's key sees the visits
+    at its clinic, and who comes and why only with the scope `patients.read`.
+    Reads only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -461,7 +465,9 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_appointment_service_pb2.ListDoctorAppointmentsResponse, _abc.Awaitable[_appointment_service_pb2.ListDoctorAppointmentsResponse]]:
         """ListDoctorAppointments lists a schedule by day: a doctor's own visits at
         every clinic, and all visits at the clinics where the caller is owner,
-        manager or front desk. To others it is empty. Reads only.
+        manager or front desk. To others it is empty. A partner's key sees the visits
+        at its clinic, and who comes and why only with the scope `patients.read`.
+        Reads only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """

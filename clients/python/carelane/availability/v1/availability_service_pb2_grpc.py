@@ -147,8 +147,8 @@ class AvailabilityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAvailability(self, request, context):
-        """GetAvailability shows the hours of a practice to those who may set them.
-        Reads only.
+        """GetAvailability shows the hours of a practice to those who may set them, and
+        to a partner's key of its clinic. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """

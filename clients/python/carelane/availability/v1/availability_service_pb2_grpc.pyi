@@ -45,8 +45,8 @@ class AvailabilityServiceStub:
     (STRANDS_APPOINTMENTS).
     """
     GetAvailability: _grpc.UnaryUnaryMultiCallable[_availability_service_pb2.GetAvailabilityRequest, _availability_service_pb2.GetAvailabilityResponse]
-    """GetAvailability shows the hours of a practice to those who may set them.
-    Reads only.
+    """GetAvailability shows the hours of a practice to those who may set them, and
+    to a partner's key of its clinic. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -201,8 +201,8 @@ class AvailabilityServiceAsyncStub(AvailabilityServiceStub):
     (STRANDS_APPOINTMENTS).
     """
     GetAvailability: _aio.UnaryUnaryMultiCallable[_availability_service_pb2.GetAvailabilityRequest, _availability_service_pb2.GetAvailabilityResponse]  # type: ignore[assignment]
-    """GetAvailability shows the hours of a practice to those who may set them.
-    Reads only.
+    """GetAvailability shows the hours of a practice to those who may set them, and
+    to a partner's key of its clinic. Reads only.
 
     Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -366,8 +366,8 @@ class AvailabilityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _availability_service_pb2.GetAvailabilityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_availability_service_pb2.GetAvailabilityResponse, _abc.Awaitable[_availability_service_pb2.GetAvailabilityResponse]]:
-        """GetAvailability shows the hours of a practice to those who may set them.
-        Reads only.
+        """GetAvailability shows the hours of a practice to those who may set them, and
+        to a partner's key of its clinic. Reads only.
 
         Errors: NOT_FOUND (NOT_FOUND), INVALID_ARGUMENT (INVALID_FIELD).
         """

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61relane/common/v1/access.proto\x12\x12\x63\x61relane.common.v1\x1a google/protobuf/descriptor.proto\"x\n\x06\x41\x63\x63\x65ss\x12:\n\taudiences\x18\x01 \x03(\x0e\x32\x1c.carelane.common.v1.AudienceR\taudiences\x12\x32\n\x15without_second_factor\x18\x02 \x01(\x08R\x13withoutSecondFactor*\xa4\x01\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_ANYONE\x10\x01\x12\x16\n\x12\x41UDIENCE_SIGNED_IN\x10\x02\x12\x14\n\x10\x41UDIENCE_PATIENT\x10\x03\x12\x13\n\x0f\x41UDIENCE_DOCTOR\x10\x04\x12\x12\n\x0e\x41UDIENCE_STAFF\x10\x05\x12\x12\n\x0e\x41UDIENCE_ADMIN\x10\x06:T\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.carelane.common.v1.AccessR\x06\x61\x63\x63\x65ssb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61relane/common/v1/access.proto\x12\x12\x63\x61relane.common.v1\x1a google/protobuf/descriptor.proto\"\x90\x01\n\x06\x41\x63\x63\x65ss\x12:\n\taudiences\x18\x01 \x03(\x0e\x32\x1c.carelane.common.v1.AudienceR\taudiences\x12\x32\n\x15without_second_factor\x18\x02 \x01(\x08R\x13withoutSecondFactor\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes*\xa4\x01\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_ANYONE\x10\x01\x12\x16\n\x12\x41UDIENCE_SIGNED_IN\x10\x02\x12\x14\n\x10\x41UDIENCE_PATIENT\x10\x03\x12\x13\n\x0f\x41UDIENCE_DOCTOR\x10\x04\x12\x12\n\x0e\x41UDIENCE_STAFF\x10\x05\x12\x12\n\x0e\x41UDIENCE_ADMIN\x10\x06:T\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\x1a.carelane.common.v1.AccessR\x06\x61\x63\x63\x65ssb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carelane.common.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDIENCE']._serialized_start=212
-  _globals['_AUDIENCE']._serialized_end=376
-  _globals['_ACCESS']._serialized_start=89
-  _globals['_ACCESS']._serialized_end=209
+  _globals['_AUDIENCE']._serialized_start=237
+  _globals['_AUDIENCE']._serialized_end=401
+  _globals['_ACCESS']._serialized_start=90
+  _globals['_ACCESS']._serialized_end=234
 # @@protoc_insertion_point(module_scope)

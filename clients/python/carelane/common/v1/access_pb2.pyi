@@ -72,6 +72,7 @@ class Access(_message.Message):
 
     AUDIENCES_FIELD_NUMBER: _builtins.int
     WITHOUT_SECOND_FACTOR_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
     without_second_factor: _builtins.bool
     """Open also to a session that must first add a second factor; without this
     such a session is refused with SECOND_FACTOR_REQUIRED, and where anyone may
@@ -81,15 +82,22 @@ class Access(_message.Message):
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """The caller must belong to at least one of these."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Scopes of keys that open it, each of them alone. Without one it is open to
+        no key; where anyone may call, whoever has a key is anyone.
+        """
+
     def __init__(
         self,
         *,
         audiences: _abc.Iterable[Global___Audience.ValueType] | None = ...,
         without_second_factor: _builtins.bool = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "without_second_factor", b"without_second_factor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "scopes", b"scopes", "without_second_factor", b"without_second_factor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -122,6 +122,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The code that was sent is wrong, used, expired, or was tried too often."""
     ERROR_REASON_ACCOUNT_IN_USE: _ErrorReason.ValueType  # 73
     """Others count on the account; the metadata says for what: visits or work."""
+    ERROR_REASON_TWO_CREDENTIALS: _ErrorReason.ValueType  # 90
+    """The request has both a session cookie and an access token."""
+    ERROR_REASON_ORIGIN_REFUSED: _ErrorReason.ValueType  # 91
+    """The page that made the request may not use the session: its origin is
+    neither that of the platform nor one that it knows.
+    """
+    ERROR_REASON_CSRF_TOKEN_WRONG: _ErrorReason.ValueType  # 92
+    """A change with a session cookie lacks the session's CSRF token."""
+    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 80
+    """The key does not have the scope."""
+    ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 81
+    """The key was revoked."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels in
@@ -229,4 +241,16 @@ ERROR_REASON_WRONG_CODE: ErrorReason.ValueType  # 72
 """The code that was sent is wrong, used, expired, or was tried too often."""
 ERROR_REASON_ACCOUNT_IN_USE: ErrorReason.ValueType  # 73
 """Others count on the account; the metadata says for what: visits or work."""
+ERROR_REASON_TWO_CREDENTIALS: ErrorReason.ValueType  # 90
+"""The request has both a session cookie and an access token."""
+ERROR_REASON_ORIGIN_REFUSED: ErrorReason.ValueType  # 91
+"""The page that made the request may not use the session: its origin is
+neither that of the platform nor one that it knows.
+"""
+ERROR_REASON_CSRF_TOKEN_WRONG: ErrorReason.ValueType  # 92
+"""A change with a session cookie lacks the session's CSRF token."""
+ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 80
+"""The key does not have the scope."""
+ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 81
+"""The key was revoked."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

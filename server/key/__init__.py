@@ -1,0 +1,1 @@
+"""Keys of programs: of a clinic's partners, and of the platform's own tools."""
