@@ -158,9 +158,15 @@ def upgrade() -> None:
     allow("access_key_secret", APP, f"SELECT ({shown}), INSERT, UPDATE (expire_time)", OF_KEY)
     for table, rows in READERS.items():
         op.execute(f"CREATE POLICY programs ON {table} FOR SELECT TO {APP} USING ({rows})")
+    # Time is freed by those who see its visit: programs see some, and free none.
+    op.execute(
+        f"CREATE POLICY no_programs ON claim AS RESTRICTIVE FOR DELETE TO {APP}"
+        " USING (app_key() IS NULL)"
+    )
 
 
 def downgrade() -> None:
+    op.execute("DROP POLICY no_programs ON claim")
     for table in READERS:
         op.execute(f"DROP POLICY programs ON {table}")
     op.execute(ACTOR.format(old=ANY_ACTOR, new=PERSON))

@@ -8,6 +8,7 @@ import pytest
 
 from launch.postgres import EmbeddedPostgres
 from server.core.access import Caller, Key
+from server.key.scopes import PARTNER, SERVICE
 from tests.key.conftest import ADMIN, Keys
 from tests.world import tomorrow
 
@@ -81,6 +82,41 @@ async def test_the_table_shows_a_program_what_its_scopes_open(keys: Keys) -> Non
         program = calling(await keys.make(*scopes))
         for table, count in zip(("appointment", "patient", "user_account"), seen, strict=True):
             assert await value(keys, program, f"SELECT count(*) FROM {table}") == count
+
+
+@pytest.mark.parametrize("kind", ["partner", "service"])
+async def test_a_program_changes_no_row_of_any_table(keys: Keys, kind: str) -> None:
+    patient = await keys.world.person()
+    start = keys.at.at(tomorrow(keys.at, keys.world.db.clock.now()), 10)
+    await keys.world.book(patient, keys.at, start)
+    partner = kind == "partner"
+    made = await (keys.make(*PARTNER) if partner else keys.make(*SERVICE, by=ADMIN))
+    caller = calling(made)
+    granted = await changes(keys)
+    assert len(granted) > 50
+    assert {change: n for change in granted if (n := await touched(keys, caller, change))} == {}
+
+
+async def changes(keys: Keys) -> list[str]:
+    """Answer a statement for each deletion and each change of a column that is granted."""
+    async with keys.world.db.transaction() as tx:
+        columns = await tx._connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.column_privileges"
+            " WHERE grantee = current_user AND privilege_type = 'UPDATE'"
+        )
+        tables = await tx._connection.fetch(
+            "SELECT table_name FROM information_schema.table_privileges"
+            " WHERE grantee = current_user AND privilege_type = 'DELETE'"
+        )
+    updates = [f"UPDATE {table} SET {column} = DEFAULT" for table, column in columns]
+    return updates + [f"DELETE FROM {table}" for (table,) in tables]
+
+
+async def touched(keys: Keys, caller: Caller, statement: str) -> int:
+    """Answer how many rows a statement changes."""
+    async with keys.world.db.transaction(caller) as tx:
+        status = await tx._connection.execute(statement)
+        return int(status.rpartition(" ")[2])
 
 
 async def test_a_revoked_key_sees_nothing_at_once(keys: Keys) -> None:
