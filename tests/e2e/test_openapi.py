@@ -17,7 +17,7 @@ CHECKS = (
     "response_headers_conformance,response_schema_conformance"
 )
 DEEP = os.environ.get("CARELANE_TEST_COUNTS") == "deep"
-EXAMPLES, PHASES = ("25", "examples,coverage,fuzzing") if DEEP else ("2", "examples,fuzzing")
+EXAMPLES, PHASES = ("6", "examples,coverage,fuzzing") if DEEP else ("1", "examples,fuzzing")
 # They end the session or the account that the other calls need.
 ENDS_SESSION = {
     *("/api/auth/login", "/api/auth/logout", "/api/me/password", "/api/me"),
