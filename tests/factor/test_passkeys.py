@@ -136,7 +136,10 @@ async def test_what_is_no_answer_is_refused(auth: Auth, given: str) -> None:
 @given(
     st.sampled_from(["authenticatorData", "clientDataJSON", "signature"]), st.binary(max_size=80)
 )
-async def test_a_part_that_was_replaced_is_refused(auth: Auth, part: str, rubbish: bytes) -> None:
+async def test_a_part_that_was_replaced_is_refused(
+    auth: Auth, clock: MovableClock, part: str, rubbish: bytes
+) -> None:
+    clock.advance(timedelta(hours=1))  # so that this one is not limited for those before
     person, passkey = await auth.person(), Passkey()
     await add_passkey(auth, person, passkey)
     call = complete(auth, person, passkey, **{part: bytes_to_base64url(rubbish)})
@@ -145,7 +148,10 @@ async def test_a_part_that_was_replaced_is_refused(auth: Auth, part: str, rubbis
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
-async def test_an_attestation_of_rubbish_is_refused(auth: Auth, rubbish: bytes) -> None:
+async def test_an_attestation_of_rubbish_is_refused(
+    auth: Auth, clock: MovableClock, rubbish: bytes
+) -> None:
+    clock.advance(timedelta(hours=1))
     person, passkey = await auth.person(), Passkey()
     made = json.loads(passkey.create((await auth.BeginPasskey(token=person.token)).options))
     made["response"]["attestationObject"] = bytes_to_base64url(rubbish)
