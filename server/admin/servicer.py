@@ -34,18 +34,12 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self, request: pb.ListPendingVerificationsRequest, context: Context
     ) -> pb.ListPendingVerificationsResponse:
         caller = rpc.caller()
-        after: Any = self._pager.start(request.page_token, caller, request)
-        size = self._pager.size(request.page_size)
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
-            rows = await verification.list_pending(tx, after=after, limit=size + 1)
-        token = ""
-        if len(rows) > size:
-            last = rows[size - 1]
-            place = (last["create_time"], last["verification_id"])
-            token = self._pager.next(place, caller, request)
+            rows = await verification.list_pending(tx, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "create_time", "verification_id")
         return pb.ListPendingVerificationsResponse(
-            verifications=[messages.verification(row) for row in rows[:size]],
-            next_page_token=token,
+            verifications=map(messages.verification, shown), next_page_token=token
         )
 
     async def VerifyDoctor(

@@ -141,7 +141,8 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
     async def ListAppointments(
         self, request: pb.ListAppointmentsRequest, context: Context
     ) -> pb.ListAppointmentsResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await lists.of_patient(
                 tx,
@@ -150,17 +151,17 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 since=wire.to_optional_time(request, "from_time"),
                 until=wire.to_optional_time(request, "until_time"),
                 latest=request.order != pb.APPOINTMENT_ORDER_EARLIEST,
-                after=self._pager.start(request.page_token, caller, request),
-                size=size + 1,
+                after=page.after,
+                size=page.limit,
             )
-        return pb.ListAppointmentsResponse(
-            appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
-        )
+        shown, token = page.cut(rows, "start_time", "appointment_id")
+        return pb.ListAppointmentsResponse(appointments=map(from_row, shown), next_page_token=token)
 
     async def ListDoctorAppointments(
         self, request: pb.ListDoctorAppointmentsRequest, context: Context
     ) -> pb.ListDoctorAppointmentsResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await lists.of_clinic(
                 tx,
@@ -169,12 +170,13 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
                 first=wire.to_optional_date(request, "from_date"),
                 days=request.days or 1,
                 statuses=[STATUSES.name(status) for status in request.statuses],
-                after=self._pager.start(request.page_token, caller, request),
-                size=size + 1,
+                after=page.after,
+                size=page.limit,
             )
-            record_reads(tx, "schedule.read", rows[:size])
+            shown, token = page.cut(rows, "start_time", "appointment_id")
+            record_reads(tx, "schedule.read", shown)
         return pb.ListDoctorAppointmentsResponse(
-            appointments=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
+            appointments=map(from_row, shown), next_page_token=token
         )
 
     async def ConfirmAppointment(
@@ -241,14 +243,6 @@ class AppointmentServicer(appointment_service_pb2_grpc.AppointmentServiceService
         async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
             row = await change(tx, appointment_id)
             return tx.answer(response(appointment=from_row(row)))
-
-    def _next(self, rows: list[asyncpg.Record], size: int, request: Message) -> str:
-        """Make the token of the next page when more rows came than the page has."""
-        if len(rows) <= size:
-            return ""
-        last = rows[size - 1]
-        values = (last["start_time"], last["appointment_id"])
-        return self._pager.next(values, rpc.caller(), request)
 
 
 def _wanted(

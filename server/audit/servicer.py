@@ -5,9 +5,7 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import grpc
-from google.protobuf.message import Message
 
 from carelane.audit.v1 import audit_service_pb2 as pb
 from carelane.audit.v1 import audit_service_pb2_grpc
@@ -31,27 +29,27 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, context: Context
     ) -> pb.ListAuditEntriesResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         wanted = _filter(request.filter, wire.to_optional_id(request.clinic_id, "clinic_id"))
-        after: Any = self._pager.start(request.page_token, caller, request)
         async with self._db.transaction(caller) as tx:
-            rows = await service.entries(tx, wanted, after=after, size=size + 1)
-        return pb.ListAuditEntriesResponse(
-            entries=map(from_entry, rows[:size]), next_page_token=self._next(rows, size, request)
-        )
+            rows = await service.entries(tx, wanted, after=page.after, size=page.limit)
+        shown, token = page.cut(rows, "create_time", "audit_id")
+        return pb.ListAuditEntriesResponse(entries=map(from_entry, shown), next_page_token=token)
 
     async def ListClinicAuditEntries(
         self, request: pb.ListClinicAuditEntriesRequest, context: Context
     ) -> pb.ListClinicAuditEntriesResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         clinic_id = wire.to_id(request.clinic_id, "clinic_id")
         wanted = _filter(request.filter, clinic_id)
-        after: Any = self._pager.start(request.page_token, caller, request)
         async with self._db.transaction(caller) as tx:
             await service.check_owner(tx, clinic_id)
-            rows = await service.entries(tx, wanted, after=after, size=size + 1)
+            rows = await service.entries(tx, wanted, after=page.after, size=page.limit)
+        shown, token = page.cut(rows, "create_time", "audit_id")
         return pb.ListClinicAuditEntriesResponse(
-            entries=map(from_entry, rows[:size]), next_page_token=self._next(rows, size, request)
+            entries=map(from_entry, shown), next_page_token=token
         )
 
     async def ExportAudit(
@@ -66,21 +64,13 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     async def ListMyAccess(
         self, request: pb.ListMyAccessRequest, context: Context
     ) -> pb.ListMyAccessResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
-        after: Any = self._pager.start(request.page_token, caller, request)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
-            rows = await service.own_access(tx, after=after, size=size + 1)
-            entries = [from_access(row, tx.user_id) for row in rows[:size]]
-        return pb.ListMyAccessResponse(
-            entries=entries, next_page_token=self._next(rows, size, request)
-        )
-
-    def _next(self, rows: list[asyncpg.Record], size: int, request: Message) -> str:
-        """Make the token of the next page when more rows came than the page has."""
-        if len(rows) <= size:
-            return ""
-        last = rows[size - 1]
-        return self._pager.next((last["create_time"], last["audit_id"]), rpc.caller(), request)
+            rows = await service.own_access(tx, after=page.after, size=page.limit)
+            shown, token = page.cut(rows, "create_time", "audit_id")
+            entries = [from_access(row, tx.user_id) for row in shown]
+        return pb.ListMyAccessResponse(entries=entries, next_page_token=token)
 
 
 def _filter(message: pb.AuditFilter, clinic_id: UUID | None) -> Filter:

@@ -129,14 +129,11 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context
     ) -> pb.ListSessionsResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
-        after = self._pager.start(request.page_token, caller, request)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
-            rows = await own_sessions.find(tx, after=after, size=size + 1)
-        shown, token = rows[:size], ""
-        if len(rows) > size:
-            last = shown[-1]
-            token = self._pager.next((last["create_time"], last["session_id"]), caller, request)
+            rows = await own_sessions.find(tx, after=page.after, size=page.limit)
+        shown, token = page.cut(rows, "create_time", "session_id")
         return pb.ListSessionsResponse(
             sessions=[messages.open_session(row, caller.session_id) for row in shown],
             next_page_token=token,

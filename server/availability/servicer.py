@@ -108,12 +108,15 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     async def ListVisitTypes(
         self, request: pb.ListVisitTypesRequest, context: Context
     ) -> pb.ListVisitTypesResponse:
+        page = self._pager.page(rpc.caller(), request)
         practice_id = wire.to_id(request.practice_id, "practice_id")
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await visit_types.of_practice(tx, practice_id, **self._place(request))
-        page, token = self._page(request, rows, "name", "visit_type_id")
+            rows = await visit_types.of_practice(
+                tx, practice_id, after=page.after, limit=page.limit
+            )
+        shown, token = page.cut(rows, "name", "visit_type_id")
         return pb.ListVisitTypesResponse(
-            visit_types=map(visit_type_messages.from_row, page), next_page_token=token
+            visit_types=map(visit_type_messages.from_row, shown), next_page_token=token
         )
 
     async def AddTimeOff(
@@ -142,12 +145,13 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     async def ListTimeOff(
         self, request: pb.ListTimeOffRequest, context: Context
     ) -> pb.ListTimeOffResponse:
+        page = self._pager.page(rpc.caller(), request)
         practice_id = wire.to_optional_id(request.practice_id, "practice_id")
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await time_off.listed(tx, practice_id, **self._place(request))
-        page, token = self._page(request, rows, "start_time", "time_off_id")
+            rows = await time_off.listed(tx, practice_id, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "start_time", "time_off_id")
         return pb.ListTimeOffResponse(
-            time_off=map(absence_messages.from_time_off, page), next_page_token=token
+            time_off=map(absence_messages.from_time_off, shown), next_page_token=token
         )
 
     async def AddClosure(
@@ -179,12 +183,13 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     async def ListClosures(
         self, request: pb.ListClosuresRequest, context: Context
     ) -> pb.ListClosuresResponse:
+        page = self._pager.page(rpc.caller(), request)
         clinic_id = wire.to_id(request.clinic_id, "clinic_id")
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await absence.closures(tx, clinic_id, **self._place(request))
-        page, token = self._page(request, rows, "first_day", "closure_id")
+            rows = await absence.closures(tx, clinic_id, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "first_day", "closure_id")
         return pb.ListClosuresResponse(
-            closures=map(absence_messages.from_closure, page), next_page_token=token
+            closures=map(absence_messages.from_closure, shown), next_page_token=token
         )
 
     async def SetPublicHolidays(
@@ -254,11 +259,12 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
     async def ListTravelTimes(
         self, request: pb.ListTravelTimesRequest, context: Context
     ) -> pb.ListTravelTimesResponse:
+        page = self._pager.page(rpc.caller(), request)
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await travel.of_doctor(tx, **self._place(request))
-        page, token = self._page(request, rows, "first_clinic_id", "second_clinic_id")
+            rows = await travel.of_doctor(tx, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "first_clinic_id", "second_clinic_id")
         return pb.ListTravelTimesResponse(
-            ways=map(messages.from_travel, page), next_page_token=token
+            ways=map(messages.from_travel, shown), next_page_token=token
         )
 
     def _clinic_calendars(
@@ -267,19 +273,6 @@ class AvailabilityServicer(availability_service_pb2_grpc.AvailabilityServiceServ
         """Open a transaction, once a request_id, that holds the calendars of a clinic's doctors."""
         lock = absence.lock_clinic(clinic_id)
         return self._db.transaction(rpc.caller(), once=request, lock=lock)
-
-    def _place(self, request: Any) -> dict[str, Any]:
-        """Answer after which row the page starts, and one row more than it has."""
-        after = self._pager.start(request.page_token, rpc.caller(), request)
-        return {"after": after, "limit": self._pager.size(request.page_size) + 1}
-
-    def _page(self, request: Any, rows: list[Any], *columns: str) -> tuple[list[Any], str]:
-        """Cut the page off the rows, and make the token of the next one."""
-        size = self._pager.size(request.page_size)
-        if len(rows) <= size:
-            return rows, ""
-        last = [rows[size - 1][column] for column in columns]
-        return rows[:size], self._pager.next(last, rpc.caller(), request)
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[Reader]:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -49,6 +50,26 @@ class InvalidPageToken(InvalidField):
         super().__init__("page_token", "must be the token of this list with the same filters")
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that is asked for: the keyset values that it starts after, and how many rows to read.
+
+    `after` is None for the first page; `limit` is one row more than it has, to see whether it is
+    the last one.
+    """
+
+    after: Any
+    limit: int
+    token: Callable[[Sequence[Any]], str]
+
+    def cut(self, rows: Sequence[Any], *key: Any) -> tuple[Sequence[Any], str]:
+        """Answer the rows of the page, and the token of the next one; `key` is the keyset."""
+        size = self.limit - 1
+        if len(rows) <= size:
+            return rows, ""
+        return rows[:size], self.token([rows[size - 1][column] for column in key])
+
+
 class Pager:
     """Makes and reads page tokens; the first secret signs, all are accepted."""
 
@@ -63,6 +84,15 @@ class Pager:
         if page_size < 0:
             raise InvalidField("page_size", "must not be negative")
         return min(page_size or DEFAULT_SIZE, MAX_SIZE)
+
+    def page(self, caller: Caller, query: Message) -> Page:
+        """Read which page a request with page_size and page_token asks for."""
+        asked: Any = query
+        return Page(
+            self.start(asked.page_token, caller, query),
+            self.size(asked.page_size) + 1,
+            lambda values: self.next(values, caller, query),
+        )
 
     def start(self, token: str, caller: Caller, query: Message) -> tuple[Any, ...] | None:
         """Answer the keyset values that the page starts after; None for the first page.

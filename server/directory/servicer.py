@@ -1,6 +1,6 @@
 """DirectoryService: messages in, messages out."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
@@ -60,12 +60,17 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     async def SearchDoctors(
         self, request: pb.SearchDoctorsRequest, context: Context
     ) -> pb.SearchDoctorsResponse:
+        page = self._pager.page(rpc.caller(), request)
         now = self._db.clock.now()
         wanted = requests.search(request, await self._treating(request.symptoms), now.year)
         found = await search.find(
-            self._db, wanted, order=messages.ORDERS[request.order], **self._place(request)
+            self._db,
+            wanted,
+            order=messages.ORDERS[request.order],
+            after=page.after,
+            limit=page.limit,
         )
-        places, token = self._page(request, found, 0, 1)
+        places, token = page.cut(found, 0, 1)
         rows = await doctors.in_order(self._db, [place.doctor_id for place in places])
         return pb.SearchDoctorsResponse(
             doctors=[messages.doctor(row, now) for row in rows], next_page_token=token
@@ -101,58 +106,74 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     ) -> pb.ListSpecialtiesResponse:
         if request.symptoms.strip():
             return await self._specialties_for(request)
-        rows = await reference.specialties_by_name(self._db, **self._place(request))
-        page, token = self._page(request, rows, "name", "specialty_id")
+        page = self._pager.page(rpc.caller(), request)
+        rows = await reference.specialties_by_name(self._db, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "name", "specialty_id")
         return pb.ListSpecialtiesResponse(
-            specialties=map(messages.specialty, page), next_page_token=token
+            specialties=map(messages.specialty, shown), next_page_token=token
         )
 
     async def _specialties_for(
         self, request: pb.ListSpecialtiesRequest
     ) -> pb.ListSpecialtiesResponse:
+        page = self._pager.page(rpc.caller(), request)
         scores = await self._symptoms.specialties(request.symptoms)
-        rows = await reference.specialties_by_score(self._db, scores, **self._place(request))
+        rows = await reference.specialties_by_score(
+            self._db, scores, after=page.after, limit=page.limit
+        )
         scored = [{**row, "score": scores[row["specialty_id"]]} for row in rows]
-        page, token = self._page(request, scored, "score", "specialty_id")
+        shown, token = page.cut(scored, "score", "specialty_id")
         return pb.ListSpecialtiesResponse(
-            specialties=map(messages.specialty, page), next_page_token=token
+            specialties=map(messages.specialty, shown), next_page_token=token
         )
 
     async def ListCities(
         self, request: pb.ListCitiesRequest, context: Context
     ) -> pb.ListCitiesResponse:
+        page = self._pager.page(rpc.caller(), request)
         rows = await reference.cities(
-            self._db, country=request.country_code, prefix=request.prefix, **self._place(request)
+            self._db,
+            country=request.country_code,
+            prefix=request.prefix,
+            after=page.after,
+            limit=page.limit,
         )
-        page, token = self._page(request, rows, "name", "city_id")
-        return pb.ListCitiesResponse(cities=map(messages.city, page), next_page_token=token)
+        shown, token = page.cut(rows, "name", "city_id")
+        return pb.ListCitiesResponse(cities=map(messages.city, shown), next_page_token=token)
 
     async def ListHospitals(
         self, request: pb.ListHospitalsRequest, context: Context
     ) -> pb.ListHospitalsResponse:
-        rows = await reference.hospitals(self._db, city=request.city, **self._place(request))
-        page, token = self._page(request, rows, "name", "clinic_id")
-        return pb.ListHospitalsResponse(hospitals=map(messages.clinic, page), next_page_token=token)
+        page = self._pager.page(rpc.caller(), request)
+        rows = await reference.hospitals(
+            self._db, city=request.city, after=page.after, limit=page.limit
+        )
+        shown, token = page.cut(rows, "name", "clinic_id")
+        return pb.ListHospitalsResponse(
+            hospitals=map(messages.clinic, shown), next_page_token=token
+        )
 
     async def ListMyClinics(
         self, request: pb.ListMyClinicsRequest, context: Context
     ) -> pb.ListMyClinicsResponse:
+        page = self._pager.page(rpc.caller(), request)
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await clinics.mine(tx, **self._place(request))
-        page, token = self._page(request, rows, "name", "clinic_id")
+            rows = await clinics.mine(tx, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "name", "clinic_id")
         return pb.ListMyClinicsResponse(
-            clinics=map(messages.my_clinic, page), next_page_token=token
+            clinics=map(messages.my_clinic, shown), next_page_token=token
         )
 
     async def ListClinicMembers(
         self, request: pb.ListClinicMembersRequest, context: Context
     ) -> pb.ListClinicMembersResponse:
+        page = self._pager.page(rpc.caller(), request)
         clinic_id = to_id(request.clinic_id, "clinic_id")
         async with self._db.transaction(rpc.caller()) as tx:
-            rows = await members.list_members(tx, clinic_id, **self._place(request))
-        page, token = self._page(request, rows, "create_time", "user_id")
+            rows = await members.list_members(tx, clinic_id, after=page.after, limit=page.limit)
+        shown, token = page.cut(rows, "create_time", "user_id")
         return pb.ListClinicMembersResponse(
-            members=map(messages.member, page), next_page_token=token
+            members=map(messages.member, shown), next_page_token=token
         )
 
     async def AddClinicMember(
@@ -196,19 +217,6 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     async def _treating(self, symptoms: str) -> list[UUID] | None:
         """Answer the specialties that treat what somebody feels; None when nothing is said."""
         return list(await self._symptoms.specialties(symptoms)) if symptoms.strip() else None
-
-    def _place(self, request: Any) -> dict[str, Any]:
-        """Answer where the page starts, and one row more than it has, to see whether it is last."""
-        after = self._pager.start(request.page_token, rpc.caller(), request)
-        return {"after": after, "limit": self._pager.size(request.page_size) + 1}
-
-    def _page(self, request: Any, rows: Sequence[Any], *key: Any) -> tuple[Sequence[Any], str]:
-        """Answer the rows of the page, and the token of the next one; `key` is its keyset."""
-        size = self._pager.size(request.page_size)
-        if len(rows) <= size:
-            return rows, ""
-        last = [rows[size - 1][column] for column in key]
-        return rows[:size], self._pager.next(last, rpc.caller(), request)
 
 
 async def _own_profile(tx: Transaction) -> doctor_profile_pb2.DoctorProfile:

@@ -77,15 +77,12 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         return answer
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         clinic_id = to_optional_id(request.clinic_id, "clinic_id")
-        after: Any = self._pager.start(request.page_token, caller, request)
         async with self._db.transaction(caller) as tx:
-            rows = await service.listed(tx, clinic_id, after=after, size=size + 1)
-        shown, token = rows[:size], ""
-        if len(rows) > size:
-            last = shown[-1]
-            token = self._pager.next((last["create_time"], last["key_id"]), caller, request)
+            rows = await service.listed(tx, clinic_id, after=page.after, size=page.limit)
+        shown, token = page.cut(rows, "create_time", "key_id")
         return pb.ListKeysResponse(keys=map(_from_row, shown), next_page_token=token)
 
     async def RotateKey(

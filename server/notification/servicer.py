@@ -32,17 +32,16 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
         self, request: pb.ListNotificationsRequest, context: Context
     ) -> pb.ListNotificationsResponse:
         caller, user_id = _signed_in()
-        after: Any = self._pager.start(request.page_token, caller, request)
-        size = self._pager.size(request.page_size)
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await service.page(
-                tx, user_id, unread_only=request.unread_only, after=after, limit=size + 1
+                tx, user_id, unread_only=request.unread_only, after=page.after, limit=page.limit
             )
             unread = await service.count_unread(tx, user_id)
-        page = rows[:size]
+        shown, token = page.cut(rows, "create_time", "notification_id")
         return pb.ListNotificationsResponse(
-            notifications=[_notification(row) for row in page],
-            next_page_token=self._next(page[-1], caller, request) if len(rows) > size else "",
+            notifications=map(_notification, shown),
+            next_page_token=token,
             unread_count=unread,
         )
 
@@ -60,9 +59,6 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
             await service.mark_read(tx, user_id, everything=request.all, ids=ids)
             unread = await service.count_unread(tx, user_id)
             return tx.answer(pb.MarkNotificationsReadResponse(unread_count=unread))
-
-    def _next(self, last: Record, caller: Caller, request: pb.ListNotificationsRequest) -> str:
-        return self._pager.next((last["create_time"], last["notification_id"]), caller, request)
 
 
 def _signed_in() -> tuple[Caller, UUID]:

@@ -47,22 +47,17 @@ class PatientServicer(patient_service_pb2_grpc.PatientServiceServicer):
     async def ListDependants(
         self, request: pb.ListDependantsRequest, context: Context
     ) -> pb.ListDependantsResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await service.dependants(
                 tx,
                 ended=request.include_ended,
-                after=self._pager.start(request.page_token, caller, request),
-                size=size + 1,
+                after=page.after,
+                size=page.limit,
             )
-        token = ""
-        if len(rows) > size:
-            last = rows[size - 1]
-            values = (last["create_time"], last["patient_id"])
-            token = self._pager.next(values, caller, request)
-        return pb.ListDependantsResponse(
-            dependants=map(_from_row, rows[:size]), next_page_token=token
-        )
+        shown, token = page.cut(rows, "create_time", "patient_id")
+        return pb.ListDependantsResponse(dependants=map(_from_row, shown), next_page_token=token)
 
     async def EndDependant(
         self, request: pb.EndDependantRequest, context: Context

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import asyncpg
 import grpc
-from google.protobuf.message import Message
 
 from carelane.waitlist.v1 import waitlist_service_pb2 as pb
 from carelane.waitlist.v1 import waitlist_service_pb2_grpc
@@ -55,33 +53,33 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
     async def ListMyWaitlist(
         self, request: pb.ListMyWaitlistRequest, context: Context
     ) -> pb.ListMyWaitlistResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await entries.of_account(
                 tx,
                 ended=request.include_ended,
-                after=self._pager.start(request.page_token, caller, request),
-                size=size + 1,
+                after=page.after,
+                size=page.limit,
             )
-        return pb.ListMyWaitlistResponse(
-            entries=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
-        )
+        shown, token = page.cut(rows, "create_time", "entry_id")
+        return pb.ListMyWaitlistResponse(entries=map(from_row, shown), next_page_token=token)
 
     async def ListWaitlist(
         self, request: pb.ListWaitlistRequest, context: Context
     ) -> pb.ListWaitlistResponse:
-        caller, size = rpc.caller(), self._pager.size(request.page_size)
+        caller = rpc.caller()
+        page = self._pager.page(caller, request)
         async with self._db.transaction(caller) as tx:
             rows = await entries.of_clinic(
                 tx,
                 practice_id=wire.to_optional_id(request.practice_id, "practice_id"),
-                after=self._pager.start(request.page_token, caller, request),
-                size=size + 1,
+                after=page.after,
+                size=page.limit,
             )
-            entries.record_read(tx, rows[:size])
-        return pb.ListWaitlistResponse(
-            entries=map(from_row, rows[:size]), next_page_token=self._next(rows, size, request)
-        )
+            shown, token = page.cut(rows, "create_time", "entry_id")
+            entries.record_read(tx, shown)
+        return pb.ListWaitlistResponse(entries=map(from_row, shown), next_page_token=token)
 
     async def AcceptOffer(
         self, request: pb.AcceptOfferRequest, context: Context
@@ -100,10 +98,3 @@ class WaitlistServicer(waitlist_service_pb2_grpc.WaitlistServiceServicer):
         async with self._db.transaction(rpc.caller(), once=request, lock=lock) as tx:
             row = await offers.decline(tx, offer_id)
             return tx.answer(pb.DeclineOfferResponse(entry=from_row(row)))
-
-    def _next(self, rows: list[asyncpg.Record], size: int, request: Message) -> str:
-        """Make the token of the next page when more rows came than the page has."""
-        if len(rows) <= size:
-            return ""
-        last = rows[size - 1]
-        return self._pager.next((last["create_time"], last["entry_id"]), rpc.caller(), request)
