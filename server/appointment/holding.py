@@ -82,6 +82,7 @@ def _holding(claim_id: ColumnElement[Any], holds: CTE, taken: CTE) -> Statement:
             start_time=bindparam("start"),
             end_time=bindparam("end"),
             expire_time=bindparam("until"),
+            create_time=bindparam("since"),
         )
         .returning(Hold)
         .cte("held")
@@ -153,7 +154,10 @@ async def hold(
     if most_live is not None:
         await _check_others(tx, holder_id, time_of(offer, start), most_live)
     statement = _JOIN if seats.joins(offer, start) else _HOLD
-    values = _values(tx, offer, start, tx.now + lasting) | {"holder": holder_id}
+    # Held again, a time is kept until it first would have been: nobody keeps one for ever.
+    since = offer.schedule.promised.get(start, tx.now)
+    since = since if since + lasting > tx.now else tx.now
+    values = _values(tx, offer, start, since + lasting) | {"holder": holder_id, "since": since}
     with refusing(claim_overlap=SlotTaken):
         (row,) = await tx.all(statement, **statement.only(values))
     record_ended(tx, row["ended_holds"])

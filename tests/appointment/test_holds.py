@@ -119,6 +119,19 @@ async def test_holding_a_time_again_replaces_the_hold(world: World) -> None:
     await world.book(await world.person(), practice, start + 40 * MINUTE)
 
 
+async def test_holding_a_time_again_does_not_keep_it_longer(
+    world: World, clock: MovableClock
+) -> None:
+    practice, patient = await world.practice(), await world.person()
+    start = practice.at(tomorrow(practice), 10)
+    first = await hold(world, patient, practice, start)
+    for _ in range(3):
+        clock.advance(3 * MINUTE)
+        assert (await hold(world, patient, practice, start)).expire_time == first.expire_time
+    clock.advance(MINUTE)
+    assert (await world.book(await world.person(), practice, start)).appointment_id
+
+
 async def test_a_live_hold_keeps_its_promise_when_the_notice_begins(
     world: World, clock: MovableClock
 ) -> None:

@@ -78,7 +78,8 @@ class AppointmentServiceStub:
     still is, and books it with or without naming the hold, also when the
     practice's notice has begun meanwhile. A seat of a group is held like any
     time and counts as a seat. At most three holds of a patient live at once;
-    one in the way of a new one makes way.
+    one in the way of a new one makes way. A time that is held again is kept no
+    longer than it was.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
@@ -235,7 +236,8 @@ class AppointmentServiceAsyncStub(AppointmentServiceStub):
     still is, and books it with or without naming the hold, also when the
     practice's notice has begun meanwhile. A seat of a group is held like any
     time and counts as a seat. At most three holds of a patient live at once;
-    one in the way of a new one makes way.
+    one in the way of a new one makes way. A time that is held again is kept no
+    longer than it was.
     Atomic; idempotent by request_id.
 
     Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
@@ -413,7 +415,8 @@ class AppointmentServiceServicer(metaclass=_abc_1.ABCMeta):
         still is, and books it with or without naming the hold, also when the
         practice's notice has begun meanwhile. A seat of a group is held like any
         time and counts as a seat. At most three holds of a patient live at once;
-        one in the way of a new one makes way.
+        one in the way of a new one makes way. A time that is held again is kept no
+        longer than it was.
         Atomic; idempotent by request_id.
 
         Errors: NOT_FOUND (NOT_FOUND) for a practice or visit type, ALREADY_EXISTS
